@@ -1,7 +1,7 @@
 """Why a command was refused: one closed, numbered list, part of the journal and of the protocol.
 
-1xx the order itself, 2xx who sends it, 3xx eligibility, 4xx funds, 5xx the market, 6xx administration and settlement,
-7xx the session and the gateway (never journalled). Numbers are never reused.
+1xx the order itself, 2xx who sends it, 3xx eligibility, 4xx funds, 5xx the market, 6xx administration and
+settlement, 7xx the session and the gateway (never journalled). Numbers are never reused.
 """
 
 from enum import IntEnum

@@ -1,14 +1,17 @@
 """The venue's records: fixed little-endian layouts in 64-byte units.
 
-A record is a common 64-byte :class:`Header` and a body whose layout its kind fixes. The same bytes travel from the gateway to
-the shard, into the journal, and out to every consumer. Commands have kinds below 100, events from 100 on.
+A record is a common 64-byte :class:`Header` and a body whose layout its kind fixes. The same bytes travel
+from the gateway to the shard, into the journal, and out to every consumer. Commands have kinds below 100,
+events from 100 on.
 
-The class of a record is its only definition: field order and the annotation of each field give the ``struct`` format
-(:func:`struct_format`) and the NumPy dtype (:data:`DTYPES`). Texts are NUL-padded bytes. Prices are ticks, quantities lots,
-money minor units, times nanoseconds UTC; all of them int64 in the record and never negative unless said.
+The class of a record is its only definition: field order and the annotation of each field give the ``struct``
+format (:func:`struct_format`) and the NumPy dtype (:data:`DTYPES`). Texts are NUL-padded bytes. Prices are
+ticks, quantities lots, money minor units, times nanoseconds UTC; all of them int64 in the record and never
+negative unless said.
 
-What the core never reads (signatures, clients' text, admission documents) is *side data*: it travels and is journalled beside
-the record, bound to it by ``side_digest`` (the first 16 bytes of its SHA-256; zero where there is none).
+What the core never reads (signatures, clients' text, admission documents) is *side data*: it travels and is
+journalled beside the record, bound to it by ``side_digest`` (the first 16 bytes of its SHA-256; zero where
+there is none).
 """
 
 from __future__ import annotations
@@ -143,9 +146,10 @@ class OrderFlag(IntEnum):
 class Header(NamedTuple):
     """First unit of every record.
 
-    In a command ``sequence`` is the shard's command sequence and ``time_ns`` the shard's stamp, both zero until the shell stamps
-    them. In an event ``sequence`` is the shard's event sequence, and ``source``, ``incarnation`` and ``number`` name the command
-    that caused it (all zero where a timer did). ``tranche`` is 0 where none is concerned, ``account`` likewise.
+    In a command ``sequence`` is the shard's command sequence and ``time_ns`` the shard's stamp, both zero
+    until the shell stamps them. In an event ``sequence`` is the shard's event sequence, and ``source``,
+    ``incarnation`` and ``number`` name the command that caused it (all zero where a timer did). ``tranche``
+    is 0 where none is concerned, ``account`` likewise.
     """
 
     kind: U16
@@ -165,11 +169,13 @@ class Header(NamedTuple):
 class OrderPlace(NamedTuple):
     """NewOrderSingle (FIX D), and with ``ORDER_REPLACE`` as kind OrderCancelReplaceRequest (FIX G).
 
-    ``quantity_lots`` is the total OrderQty, filled quantity included. ``nonce`` with the account is the order's key on chain; its
-    upper 24 bits are the tranche. ``revision`` starts at 1, and every replacement raises it. ``cash_limit_minor`` bounds what one
-    lot may cost all in; ``fee_limit_minor`` bounds the fees of the whole order. ``valid_until_ns`` is the end of the signature.
-    ``order_id`` or ``original_client_order_id`` name the order to replace (the id first, if not 0). The fields from
-    ``protection_price_ticks`` to ``expiry_ns``, ``rfq_id``, ``protection_group`` and ``self_trade_mode`` are 0 today.
+    ``quantity_lots`` is the total OrderQty, filled quantity included. ``nonce`` with the account is the
+    order's key on chain; its upper 24 bits are the tranche. ``revision`` starts at 1, and every replacement
+    raises it. ``cash_limit_minor`` bounds what one lot may cost all in; ``fee_limit_minor`` bounds the fees
+    of the whole order. ``valid_until_ns`` is the end of the signature. ``order_id`` or
+    ``original_client_order_id`` name the order to replace (the id first, if not 0). The fields from
+    ``protection_price_ticks`` to ``expiry_ns``, ``rfq_id``, ``protection_group`` and ``self_trade_mode`` are
+    0 today.
     """
 
     header: Header
@@ -214,13 +220,15 @@ class OrderCancel(NamedTuple):
 
 
 class SessionOpen(NamedTuple):
-    """A participant logged on: commands for ``header.account`` under a lower ``header.session_epoch`` are refused from here on."""
+    """A participant logged on: commands for ``header.account`` under a lower ``header.session_epoch`` are
+    refused from here on."""
 
     header: Header
 
 
 class TrancheList(NamedTuple):
-    """List a tranche, phase closed. Side data: its admission document (JSON), already through the admission gate."""
+    """List a tranche, phase closed. Side data: its admission document (JSON), already through the admission
+    gate."""
 
     header: Header
     currency: U32
@@ -247,7 +255,8 @@ class TrancheList(NamedTuple):
 
 
 class TermsSet(NamedTuple):
-    """New numbered terms of a tranche, outside continuous trading only; resting orders of older terms are cancelled."""
+    """New numbered terms of a tranche, outside continuous trading only; resting orders of older terms are
+    cancelled."""
 
     header: Header
     terms_id: U32
@@ -294,7 +303,8 @@ class AccountOpen(NamedTuple):
 
 
 class EligibilitySet(NamedTuple):
-    """Whether ``header.account`` may hold ``header.tranche``, until ``until_ns`` (0: no end); taking it away cancels open orders."""
+    """Whether ``header.account`` may hold ``header.tranche``, until ``until_ns`` (0: no end); taking it away
+    cancels open orders."""
 
     header: Header
     eligible: U8
@@ -311,8 +321,9 @@ class EligibilitySet(NamedTuple):
 
 
 class CashMove(NamedTuple):
-    """``CASH_ALLOT``: ``amount_minor`` of the account's cash is the shard's from here on. ``CASH_RECALL``: give back up to that much
-    of what is not earmarked (a CASH_RETURNED event says how much). ``elsewhere_minor``: the account's cash outside this shard."""
+    """``CASH_ALLOT``: ``amount_minor`` of the account's cash is the shard's from here on. ``CASH_RECALL``:
+    give back up to that much of what is not earmarked (a CASH_RETURNED event says how much).
+    ``elsewhere_minor``: the account's cash outside this shard."""
 
     header: Header
     currency: U32
@@ -327,7 +338,8 @@ class CashMove(NamedTuple):
 
 
 class TokensAdjust(NamedTuple):
-    """The account's locked tokens of the tranche changed on chain by ``delta_lots`` (negative: unlocked or moved away)."""
+    """The account's locked tokens of the tranche changed on chain by ``delta_lots`` (negative: unlocked or
+    moved away)."""
 
     header: Header
     delta_lots: I64
@@ -365,8 +377,9 @@ class Clock(NamedTuple):
 class ExecutionReport(NamedTuple):
     """What happened to an order and how it stands (FIX 8); private to ``header.account``.
 
-    ``client_order_id`` is the id of the command that this answers (of the order itself in a fill or an expiry),
-    ``original_client_order_id`` the id the order was placed under. ``amount_minor`` is the cash of the fill without fees.
+    ``client_order_id`` is the id of the command that this answers (of the order itself in a fill or an
+    expiry), ``original_client_order_id`` the id the order was placed under. ``amount_minor`` is the cash of
+    the fill without fees.
     """
 
     header: Header
@@ -398,10 +411,11 @@ class ExecutionReport(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """One fill, for settlement and for everyone (public fields only leave the venue). ``header.time_ns`` is the match time.
+    """One fill, for settlement and for everyone (public fields only leave the venue). ``header.time_ns`` is
+    the match time.
 
-    ``fill_number`` is dense per tranche from 1; ``aggressor`` is the side that took, 0 in an uncross. Revisions and nonces name
-    the signed orders under which it matched.
+    ``fill_number`` is dense per tranche from 1; ``aggressor`` is the side that took, 0 in an uncross.
+    Revisions and nonces name the signed orders under which it matched.
     """
 
     header: Header
@@ -431,9 +445,11 @@ class Trade(NamedTuple):
 
 
 class BookLevel(NamedTuple):
-    """A price of the public book changed: all lots and orders that rest there now (0 lots: the level is gone).
+    """A price of the public book changed: all lots and orders that rest there now (0 lots: the level is
+    gone).
 
-    ``book_sequence`` is dense per tranche over BOOK_LEVEL, TRADE, PHASE_CHANGED and AUCTION_INDICATIVE; ``last`` ends the group of one command.
+    ``book_sequence`` is dense per tranche over BOOK_LEVEL, TRADE, PHASE_CHANGED and AUCTION_INDICATIVE;
+    ``last`` ends the group of one command.
     """
 
     header: Header
@@ -451,7 +467,8 @@ class BookLevel(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A command was refused and changed nothing. ``limit`` and ``actual`` say by how much, where the reason has an amount."""
+    """A command was refused and changed nothing. ``limit`` and ``actual`` say by how much, where the reason
+    has an amount."""
 
     header: Header
     client_order_id: ClientId
@@ -463,7 +480,8 @@ class Refused(NamedTuple):
 
 
 class PhaseChanged(NamedTuple):
-    """The tranche entered ``phase``; after an uncross with the auction's price, volume and surplus (buy positive)."""
+    """The tranche entered ``phase``; after an uncross with the auction's price, volume and surplus (buy
+    positive)."""
 
     header: Header
     book_sequence: U64
@@ -494,7 +512,8 @@ class AuctionIndicative(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """How an account stands in this shard: in lots of ``header.tranche``, or, where that is 0, in minor units of ``currency``."""
+    """How an account stands in this shard: in lots of ``header.tranche``, or, where that is 0, in minor units
+    of ``currency``."""
 
     header: Header
     currency: U32
@@ -509,7 +528,8 @@ class Balance(NamedTuple):
 
 
 class SettlementUpdated(NamedTuple):
-    """A fill of ``header.account`` became final (``failed`` 0) or failed (1) and what was held for it is free."""
+    """A fill of ``header.account`` became final (``failed`` 0) or failed (1) and what was held for it is
+    free."""
 
     header: Header
     fill_number: U64
@@ -526,7 +546,8 @@ class SettlementUpdated(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """An administrative command (``command_kind``) took effect; ``reference`` is its transfer or fill number where it has one."""
+    """An administrative command (``command_kind``) took effect; ``reference`` is its transfer or fill number
+    where it has one."""
 
     header: Header
     command_kind: U16
@@ -542,8 +563,8 @@ class Applied(NamedTuple):
 
 
 class CashEvent(NamedTuple):
-    """``CASH_RETURNED``: the shard gave ``amount_minor`` back to the keeper. ``CASH_WANTED``: an order was short of that much
-    while the account has cash elsewhere."""
+    """``CASH_RETURNED``: the shard gave ``amount_minor`` back to the keeper. ``CASH_WANTED``: an order was
+    short of that much while the account has cash elsewhere."""
 
     header: Header
     currency: U32
@@ -666,18 +687,18 @@ def decode(buffer: bytes | memoryview, offset: int = 0) -> Record:
     """Read the record at ``offset``.
 
     Raises:
-        RecordError: The kind, version or length is not one that this version knows, or the buffer ends within the record.
+        RecordError: The kind, version or length is not one that this version knows, or the buffer ends within
+        the record.
     """
     if len(buffer) - offset < UNIT_BYTES:
         raise RecordError(f"record at byte {offset} is cut short")
     head = decode_header(buffer, offset)
     layout = LAYOUTS.get(head.kind)  # type: ignore[call-overload]
     if layout is None or head.version != RECORD_VERSION or head.units != UNITS[Kind(head.kind)]:
-        raise RecordError(f"no record of kind {head.kind}, version {head.version}, {head.units} units (byte {offset})")
-    if len(buffer) - offset < head.units * UNIT_BYTES:
-        raise RecordError(f"record at byte {offset} is cut short")
-    body = _BODY_STRUCTS[Kind(head.kind)].unpack_from(buffer, offset + UNIT_BYTES)
-    return layout(head, *body)  # type: ignore[arg-type,no-any-return]
+        raise RecordError(f"no record of kind {head.kind}, version {head.version}, {head.units} units (byte
+        {offset})") if len(buffer) - offset < head.units * UNIT_BYTES: raise RecordError(f"record at byte
+        {offset} is cut short") body = _BODY_STRUCTS[Kind(head.kind)].unpack_from(buffer, offset + UNIT_BYTES)
+        return layout(head, *body)  # type: ignore[no-any-return]
 
 
 def decode_all(buffer: bytes | memoryview) -> Iterator[Record]:
