@@ -579,10 +579,29 @@ class CashEvent(NamedTuple):
 
 
 Record = (
-    OrderPlace | OrderCancel | SessionOpen | TrancheList | TermsSet | PhaseSet | AccountOpen | EligibilitySet | CashMove
-    | TokensAdjust | SettlementOutcome | Clock | ExecutionReport | Trade | BookLevel | Refused | PhaseChanged
-    | AuctionIndicative | Balance | SettlementUpdated | Applied | CashEvent
-)  # fmt: skip
+    OrderPlace
+    | OrderCancel
+    | SessionOpen
+    | TrancheList
+    | TermsSet
+    | PhaseSet
+    | AccountOpen
+    | EligibilitySet
+    | CashMove
+    | TokensAdjust
+    | SettlementOutcome
+    | Clock
+    | ExecutionReport
+    | Trade
+    | BookLevel
+    | Refused
+    | PhaseChanged
+    | AuctionIndicative
+    | Balance
+    | SettlementUpdated
+    | Applied
+    | CashEvent
+)
 
 LAYOUTS: dict[Kind, type[Record]] = {
     Kind.ORDER_PLACE: OrderPlace,
@@ -654,14 +673,33 @@ class Sourced(NamedTuple):
 
 
 def header(
-    kind: Kind, *, account: int = 0, tranche: int = 0, session_epoch: int = 0, source: int = 0, incarnation: int = 0,
-    number: int = 0, sequence: int = 0, time_ns: int = 0, side: bytes = b"",
-) -> Header:  # fmt: skip
+    kind: Kind,
+    *,
+    account: int = 0,
+    tranche: int = 0,
+    session_epoch: int = 0,
+    source: int = 0,
+    incarnation: int = 0,
+    number: int = 0,
+    sequence: int = 0,
+    time_ns: int = 0,
+    side: bytes = b"",
+) -> Header:
     """Make the header of a record of ``kind``; ``side`` is its side data, if it has any."""
     return Header(
-        kind, RECORD_VERSION, UNITS[kind], source, incarnation, session_epoch, number, sequence, time_ns, account, tranche,
+        kind,
+        RECORD_VERSION,
+        UNITS[kind],
+        source,
+        incarnation,
+        session_epoch,
+        number,
+        sequence,
+        time_ns,
+        account,
+        tranche,
         side_digest(side),
-    )  # fmt: skip
+    )
 
 
 def side_digest(side: bytes) -> bytes:
@@ -695,10 +733,13 @@ def decode(buffer: bytes | memoryview, offset: int = 0) -> Record:
     head = decode_header(buffer, offset)
     layout = LAYOUTS.get(head.kind)  # type: ignore[call-overload]
     if layout is None or head.version != RECORD_VERSION or head.units != UNITS[Kind(head.kind)]:
-        raise RecordError(f"no record of kind {head.kind}, version {head.version}, {head.units} units (byte
-        {offset})") if len(buffer) - offset < head.units * UNIT_BYTES: raise RecordError(f"record at byte
-        {offset} is cut short") body = _BODY_STRUCTS[Kind(head.kind)].unpack_from(buffer, offset + UNIT_BYTES)
-        return layout(head, *body)  # type: ignore[no-any-return]
+        raise RecordError(
+            f"no record of kind {head.kind}, version {head.version}, {head.units} units (byte {offset})"
+        )
+    if len(buffer) - offset < head.units * UNIT_BYTES:
+        raise RecordError(f"record at byte {offset} is cut short")
+    body = _BODY_STRUCTS[Kind(head.kind)].unpack_from(buffer, offset + UNIT_BYTES)
+    return layout(head, *body)  # type: ignore[no-any-return]
 
 
 def decode_all(buffer: bytes | memoryview) -> Iterator[Record]:
