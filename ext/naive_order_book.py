@@ -58,7 +58,7 @@ class _Order:
     cum_lots: int
 
 
-class _Rejected(Exception):
+class _RejectedError(Exception):
     def __init__(self, reason: RejectReason) -> None:
         self.reason = reason
 
@@ -202,7 +202,7 @@ class NaiveOrderBook:
         self._events, self._changed = [], {}
         try:
             self._dispatch(command)
-        except _Rejected as rejected:
+        except _RejectedError as rejected:
             self._emit(BookEventKind.REJECTED, order_id=command.order_id, reason=rejected.reason)
         for side, price_ticks in self._changed:
             lots, orders = self._sides[side].level(price_ticks)
@@ -338,7 +338,7 @@ class NaiveOrderBook:
     def _find(self, command: _Command) -> _Order:
         order = self._orders.get(command.order_id)
         if order is None:
-            raise _Rejected(RejectReason.UNKNOWN_ORDER)
+            raise _RejectedError(RejectReason.UNKNOWN_ORDER)
         return order
 
     def _require_room(self, side: Side, more_lots: int) -> None:
@@ -370,7 +370,7 @@ class NaiveOrderBook:
         return last_lots
 
     def _equilibrium(self, reference_price_ticks: int) -> tuple[int, int, int]:
-        """Price, volume and surplus of an uncross: largest volume, smallest surplus, market pressure, reference."""
+        """Return price, volume and surplus of an uncross, by the rules of :class:`ext.order_book.OrderBook`."""
         if not self._is_crossed():
             return 0, 0, 0
         outcomes = self._outcomes()
@@ -466,7 +466,7 @@ def _opposite(side: Side) -> Side:
 
 def _require(condition: bool, reason: RejectReason) -> None:
     if not condition:
-        raise _Rejected(reason)
+        raise _RejectedError(reason)
 
 
 def _require_price_and_quantity(command: _Command) -> None:

@@ -1,0 +1,51 @@
+# cython: language_level=3
+"""A run of events that grows by doubling.
+
+Inline in a ``.pxd``, as everything the matching loop calls: a call into another
+extension module goes through a pointer and can't be inlined.
+"""
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport realloc
+from libc.string cimport memcpy, memset
+
+from ext.book_records cimport BookEvent
+
+cdef struct EventBuffer:
+    BookEvent* events
+    size_t used
+    size_t capacity
+
+
+cdef inline int event_buffer_reserve(EventBuffer* buffer, size_t more) noexcept nogil:
+    """Make room for ``more`` events; -1 when there is no memory."""
+    cdef size_t capacity = buffer.capacity if buffer.capacity else 64
+    cdef void* grown
+    if buffer.used + more <= buffer.capacity:
+        return 0
+    while capacity < buffer.used + more:
+        capacity *= 2
+    grown = realloc(buffer.events, capacity * sizeof(BookEvent))
+    if grown == NULL:
+        return -1
+    buffer.events = <BookEvent*> grown
+    buffer.capacity = capacity
+    return 0
+
+
+cdef inline BookEvent* event_buffer_add(EventBuffer* buffer, uint8_t kind) noexcept nogil:
+    """Append an event of ``kind``, else all zero; room was reserved."""
+    cdef BookEvent* event = &buffer.events[buffer.used]
+    buffer.used += 1
+    memset(event, 0, sizeof(BookEvent))
+    event.kind = kind
+    return event
+
+
+cdef inline int event_buffer_move(EventBuffer* target, EventBuffer* source) noexcept nogil:
+    """Append all of ``source`` to ``target`` and empty it; -1 when there is no memory."""
+    if event_buffer_reserve(target, source.used) < 0:
+        return -1
+    memcpy(&target.events[target.used], source.events, source.used * sizeof(BookEvent))
+    target.used += source.used
+    source.used = 0
+    return 0
