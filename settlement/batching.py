@@ -1,0 +1,195 @@
+"""Which waiting fills form a tranche's next batch: a pure policy (DESIGN D9).
+
+Fills go in the order of their numbers, because a later version of an order ends the earlier ones on chain. An
+order signed *once* spends its nonce in one batch, so all its fills go together: they wait until the order can
+fill no more, and with them waits every later fill of an order they touch. A batch is due when it is full, or
+when its oldest fill has waited long enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+TRANSACTION_GAS_CAP: Final = 16_777_216
+"""Most gas of one transaction (EIP-7825)."""
+TRANSACTION_BYTES_CAP: Final = 120 * 1024
+"""Most bytes of one transaction that nodes' pools take, with room to spare (geth: 128 KiB)."""
+
+OrderKey = tuple[int, int]
+"""(account, nonce): what names an order on chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUse:
+    """The order behind one side of a fill. ``open``: it rests in the book and may fill further."""
+
+    account: int
+    nonce: int
+    version: int
+    standing: bool
+    open: bool
+
+    @property
+    def key(self) -> OrderKey:
+        """Account and nonce."""
+        return self.account, self.nonce
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFill:
+    """A fill that waits for a batch. ``matched_at_ns``: when it matched, UTC."""
+
+    fill_number: int
+    matched_at_ns: int
+    buy: OrderUse
+    sell: OrderUse
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What things cost in a batch's transaction, as upper bounds: of gas, or of bytes."""
+
+    fixed: int
+    per_fill: int
+    per_order: int
+    per_account: int
+
+    def of(self, fills: int, orders: int, accounts: int) -> int:
+        """Upper bound for a batch of so many fills, different orders and different accounts."""
+        return self.fixed + self.per_fill * fills + self.per_order * orders + self.per_account * accounts
+
+
+@dataclass(frozen=True, slots=True)
+class BatchingPolicy:
+    """Bounds of a batch and when one is due.
+
+    ``fills_max``: most fills. ``gas_max``, ``bytes_max``: most gas and calldata by the estimates ``gas`` and
+    ``bytes_``. ``age_max_ns``: a batch is due once its oldest fill waited that long, full or not.
+    ``once_patience_ns``: fills of a once-order still open are held back at most that long.
+    """
+
+    fills_max: int = 1_000
+    gas_max: int = 16_000_000
+    bytes_max: int = 110 * 1024
+    age_max_ns: int = 1_000_000_000
+    once_patience_ns: int = 600_000_000_000
+    gas: Cost = Cost(fixed=200_000, per_fill=8_000, per_order=40_000, per_account=60_000)
+    bytes_: Cost = Cost(fixed=1_024, per_fill=32, per_order=320, per_account=0)
+
+    def __post_init__(self) -> None:
+        """Refuse, with ValueError, bounds no transaction may reach."""
+        if not 0 < self.gas_max <= TRANSACTION_GAS_CAP:
+            raise ValueError(f"gas_max {self.gas_max} is outside 1..{TRANSACTION_GAS_CAP} (EIP-7825)")
+        if not 0 < self.bytes_max <= TRANSACTION_BYTES_CAP:
+            raise ValueError(f"bytes_max {self.bytes_max} is outside 1..{TRANSACTION_BYTES_CAP}")
+        if self.fills_max < 1:
+            raise ValueError("a batch holds at least one fill")
+
+
+@dataclass(frozen=True, slots=True)
+class NextBatch:
+    """The fills of a tranche's next batch, ascending; ``gas_bound`` is the estimate for its transaction."""
+
+    fill_numbers: list[int]
+    gas_bound: int
+    full: bool
+
+
+def next_batch(waiting: Sequence[WaitingFill], policy: BatchingPolicy, now_ns: int) -> NextBatch | None:
+    """Return the next batch of one tranche's waiting fills, None while none is due; O(n) in the fills.
+
+    ``waiting`` may come in any order. Raises nothing: a single fill over the bounds is a batch of its own,
+    and the simulation says what is wrong with it.
+    """
+    ready = _without_open_once_orders(sorted(waiting, key=_number), policy, now_ns)
+    if not ready:
+        return None
+    within, gas_bound = _longest_within_bounds(ready, policy)
+    full = within < len(ready) or within == policy.fills_max
+    if not full and now_ns - min(fill.matched_at_ns for fill in ready) < policy.age_max_ns:
+        return None
+    taken = ready[: _last_cut(ready, within)]
+    if len(taken) < within:
+        gas_bound = _bound(policy.gas, taken)
+    return NextBatch([fill.fill_number for fill in taken], gas_bound, full)
+
+
+def _number(fill: WaitingFill) -> int:
+    return fill.fill_number
+
+
+def _without_open_once_orders(
+    ordered: list[WaitingFill], policy: BatchingPolicy, now_ns: int
+) -> list[WaitingFill]:
+    """Fills that need not wait: those of open once-orders stay behind, with all they bind.
+
+    A fill that stays behind binds both its orders: later fills of them must not overtake it, and earlier
+    fills of a once-order must not go without it, so the pass repeats until nothing more is held back.
+    """
+    held = {
+        use.key
+        for fill in ordered
+        for use in (fill.buy, fill.sell)
+        if not use.standing and use.open and now_ns - fill.matched_at_ns < policy.once_patience_ns
+    }
+    while held:
+        ready, growing = [], set(held)
+        for fill in ordered:
+            if fill.buy.key in growing or fill.sell.key in growing:
+                growing |= {fill.buy.key, fill.sell.key}
+            else:
+                ready.append(fill)
+        once_of_held = growing & {
+            use.key for fill in ready for use in (fill.buy, fill.sell) if not use.standing
+        }
+        if not once_of_held:
+            return ready
+        held |= once_of_held
+    return ordered
+
+
+def _longest_within_bounds(ready: list[WaitingFill], policy: BatchingPolicy) -> tuple[int, int]:
+    """How many of the first fills fit the bounds, at least one, and the gas bound of those."""
+    orders: set[tuple[OrderKey, int]] = set()
+    accounts: set[int] = set()
+    gas_bound = 0
+    for count, fill in enumerate(ready, 1):
+        _add(fill, orders, accounts)
+        gas = policy.gas.of(count, len(orders), len(accounts))
+        size = policy.bytes_.of(count, len(orders), len(accounts))
+        if count > 1 and (gas > policy.gas_max or size > policy.bytes_max or count > policy.fills_max):
+            return count - 1, gas_bound
+        gas_bound = gas
+    return len(ready), gas_bound
+
+
+def _bound(cost: Cost, fills: Sequence[WaitingFill]) -> int:
+    """Estimate of a whole run of fills."""
+    orders: set[tuple[OrderKey, int]] = set()
+    accounts: set[int] = set()
+    for fill in fills:
+        _add(fill, orders, accounts)
+    return cost.of(len(fills), len(orders), len(accounts))
+
+
+def _add(fill: WaitingFill, orders: set[tuple[OrderKey, int]], accounts: set[int]) -> None:
+    for use in (fill.buy, fill.sell):
+        orders.add((use.key, use.version))
+        accounts.add(use.account)
+
+
+def _last_cut(ready: list[WaitingFill], within: int) -> int:
+    """The last place, at most ``within``, that parts no once-order; ``within`` itself where there is none."""
+    last_use: dict[OrderKey, int] = {}
+    for index, fill in enumerate(ready):
+        for use in (fill.buy, fill.sell):
+            if not use.standing:
+                last_use[use.key] = index
+    cut, needed = 0, -1
+    for index, fill in enumerate(ready[:within]):
+        needed = max(needed, last_use.get(fill.buy.key, index), last_use.get(fill.sell.key, index))
+        if needed == index:
+            cut = index + 1
+    return cut or within
