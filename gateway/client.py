@@ -17,7 +17,6 @@ snapshots of its books. Errors are those of :mod:`gateway.errors`.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -28,13 +27,7 @@ from gateway.books import PublicBook
 from gateway.client_admin import VenueAdministration
 from gateway.client_connection import Call, VenueConnection
 from gateway.client_market import BookCopies
-from gateway.client_signing import (
-    NonceSource,
-    OrderTerms,
-    default_cash_limit,
-    default_fee_limit,
-    signature_of,
-)
+from gateway.client_signing import Limits, NonceSource, order_terms, signature_of, wire_terms
 from gateway.client_streams import StreamPositions
 from gateway.client_types import Hello, Instrument, OrderState, SessionAccount
 from gateway.client_watch import Watch
@@ -43,7 +36,6 @@ from gateway.logon import sign_logon
 from gateway.words import SIDES
 
 Listener = Callable[[dict[str, Any]], None]
-VALID_FOR_S: Final = 90 * 24 * 3600
 CONNECT_WITHIN_S: Final = 30.0
 ASK_SETTLEMENT_S: Final = 2.0
 
@@ -167,9 +159,8 @@ class VenueClient:
         """
         if nonce is None:
             nonce = self._nonces.next(account, self.instruments[symbol].tranche)
-        signed = self._signed(
-            account, symbol, side, quantity, price, nonce, 1, valid_until, cash_limit, fee_limit, standing
-        )
+        limits = (valid_until, cash_limit, fee_limit)
+        signed = self._signed(account, symbol, side, quantity, price, (nonce, 1), limits, standing)
         identity = {"client_order_id": client_order_id or _made_up(), "time_in_force": time_in_force}
         return self._connection.submit("order.place", signed | identity, OrderState.of)
 
@@ -197,19 +188,8 @@ class VenueClient:
         ``nonce`` is the order's, ``version`` one more than its last. Name the order by its id or by the
         client order id it was placed under. The rest as :meth:`submit_place`.
         """
-        signed = self._signed(
-            account,
-            symbol,
-            side,
-            quantity,
-            price,
-            nonce,
-            version,
-            valid_until,
-            cash_limit,
-            fee_limit,
-            standing,
-        )
+        limits = (valid_until, cash_limit, fee_limit)
+        signed = self._signed(account, symbol, side, quantity, price, (nonce, version), limits, standing)
         identity = {"client_order_id": client_order_id or _made_up(), "time_in_force": time_in_force}
         named = _naming(order_id, original_client_order_id)
         return self._connection.submit("order.replace", signed | identity | named, OrderState.of)
@@ -331,41 +311,16 @@ class VenueClient:
         side: str,
         quantity: int,
         price: str,
-        nonce: int,
-        version: int,
-        valid_until: int | None,
-        cash_limit: int | None,
-        fee_limit: int | None,
+        name: tuple[int, int],
+        limits: Limits,
         standing: bool,
     ) -> dict[str, Any]:
         """The parameters of an order that are signed, and the signature."""
         instrument, address = self.instruments[symbol], self.accounts[account].address
-        ticks = instrument.grid.ticks(price)
-        if valid_until is None:
-            valid_until = int(time.time()) + VALID_FOR_S
-        if cash_limit is None:
-            cash_limit = default_cash_limit(instrument, SIDES[side], ticks)
-        if fee_limit is None:
-            fee_limit = default_fee_limit(instrument, quantity, ticks)
-        terms = OrderTerms(
-            SIDES[side], quantity, ticks, nonce, version, valid_until, cash_limit, fee_limit, standing
-        )
+        terms = order_terms(instrument, SIDES[side], quantity, price, name, limits, standing)
         signature = signature_of(self.hello, instrument, address, self._keys[address], terms)
-        return {
-            "account": account,
-            "symbol": symbol,
-            "side": side,
-            "quantity": str(quantity),
-            "price": price,
-            "terms": instrument.terms.terms_id,
-            "nonce": str(nonce),
-            "version": version,
-            "valid_until": str(valid_until),
-            "cash_limit": str(cash_limit),
-            "fee_limit": str(fee_limit),
-            "standing": standing,
-            "signature": "0x" + signature.hex(),
-        }
+        identity = {"account": account, "symbol": symbol, "side": side, "price": price}
+        return identity | wire_terms(instrument, terms, signature)
 
     async def _pages(
         self, method: str, params: dict[str, Any], key: str, after: str, last: str

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from engine.money import cost_minor, least_proceeds_per_lot_minor, worst_cost_per_lot_minor
 from engine.signed_order import (
@@ -24,6 +24,10 @@ NONCE_BITS: Final = 40
 _NONCE_EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01 UTC: nonces made from the clock count milliseconds from here."""
 _MILLION: Final = 1_000_000
+VALID_FOR_S: Final = 90 * 24 * 3600
+
+Limits = tuple[int | None, int | None, int | None]
+"""Until when an order is valid (unix seconds), its cash limit and its fee limit; None where they follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,48 @@ def default_cash_limit(instrument: Instrument, side: Side, price_ticks: int) -> 
     if side == Side.SELL:
         return least_proceeds_per_lot_minor(price_ticks, instrument.terms)
     return worst_cost_per_lot_minor(price_ticks, instrument.terms)
+
+
+def order_terms(
+    instrument: Instrument,
+    side: Side,
+    quantity_lots: int,
+    price: str,
+    name: tuple[int, int],
+    limits: Limits,
+    standing: bool,
+) -> OrderTerms:
+    """Return what is signed for an order named (nonce, version), limits filled in where they are None.
+
+    Raises ValueError for a price off the tick.
+    """
+    ticks = instrument.grid.ticks(price)
+    valid_until, cash_limit, fee_limit = limits
+    return OrderTerms(
+        side,
+        quantity_lots,
+        ticks,
+        *name,
+        valid_until=int(time.time()) + VALID_FOR_S if valid_until is None else valid_until,
+        cash_limit=default_cash_limit(instrument, side, ticks) if cash_limit is None else cash_limit,
+        fee_limit=default_fee_limit(instrument, quantity_lots, ticks) if fee_limit is None else fee_limit,
+        standing=standing,
+    )
+
+
+def wire_terms(instrument: Instrument, terms: OrderTerms, signature: bytes) -> dict[str, Any]:
+    """Return the parameters of ``order.place`` that are signed, less those the caller wrote as text."""
+    return {
+        "quantity": str(terms.quantity_lots),
+        "terms": instrument.terms.terms_id,
+        "nonce": str(terms.nonce),
+        "version": terms.version,
+        "valid_until": str(terms.valid_until),
+        "cash_limit": str(terms.cash_limit),
+        "fee_limit": str(terms.fee_limit),
+        "standing": terms.standing,
+        "signature": "0x" + signature.hex(),
+    }
 
 
 def signature_of(
