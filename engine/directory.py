@@ -52,7 +52,9 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Tranche:
-    """A listed tranche: its number, symbol and shard, the admission document, and its terms by id."""
+    """A listed tranche: its number, symbol and shard, the admission document, and the terms its shard applied,
+    by id.
+    """
 
     tranche: int
     symbol: str
@@ -61,9 +63,9 @@ class Tranche:
     terms: Mapping[int, Terms]
 
     @property
-    def latest_terms(self) -> Terms:
-        """The terms set last."""
-        return self.terms[max(self.terms)]
+    def latest_terms(self) -> Terms | None:
+        """The terms applied last; None until the shard has applied the listing."""
+        return self.terms[max(self.terms)] if self.terms else None
 
 
 class Directory:

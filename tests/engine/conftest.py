@@ -1,22 +1,17 @@
 """A connection to a fresh database with the engine's tables, for the engine's tests."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-import engine
-
-_SCHEMA = Path(engine.__file__).parent / "schema.sql"
+from engine.database import apply_engine_schema
 
 
 @pytest.fixture
 async def engine_database(database: str) -> str:
     """DSN of a fresh database with the engine's tables in it."""
-    connection = await asyncpg.connect(database)
-    await connection.execute(_SCHEMA.read_text())
-    await connection.close()
+    await apply_engine_schema(database)
     return database
 
 
