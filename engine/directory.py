@@ -52,8 +52,8 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Tranche:
-    """A listed tranche: its number, symbol and shard, the admission document, and the terms its shard applied,
-    by id.
+    """A listed tranche: its number, symbol and shard, the admission document, and the terms its shard
+    applied, by id.
     """
 
     tranche: int
