@@ -113,7 +113,8 @@ def replace(
 ) -> OrderPlace:
     """Replace an order that was signed as ``placed``: same nonce, next ``revision``, and ``changes``.
 
-    ``changes`` are fields of the record; ``quantity_lots`` is the FIX total. Name the order by ``order_id`` or ``original_client_order_id``.
+    ``changes`` are fields of the record; ``quantity_lots`` is the FIX total. ``order_id`` or
+    ``original_client_order_id`` name the order.
     """
     before = placed.header
     head = header(
