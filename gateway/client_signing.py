@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.money import cost_minor, least_proceeds_per_lot_minor, worst_cost_per_lot_minor
+from engine.money import least_proceeds_per_lot_minor, worst_cost_per_lot_minor
 from engine.signed_order import (
     KIND_ONCE,
     KIND_STANDING,
@@ -64,11 +64,16 @@ class NonceSource:
         return tranche << NONCE_BITS | counter
 
 
-def default_fee_limit(instrument: Instrument, quantity_lots: int, price_ticks: int) -> int:
-    """Return the fee the whole order costs at its price under the higher of the two rates, rounded up."""
+def default_fee_limit(instrument: Instrument, side: Side, quantity_lots: int, price_ticks: int) -> int:
+    """Return the most the whole order can cost in fees: under the higher rate, lot by lot, each rounded up.
+
+    A sell may fill above its limit price, so its fees are bounded at the tranche's highest price.
+    """
     rate = max(instrument.maker_fee_e6, instrument.taker_fee_e6)
-    cash = cost_minor(quantity_lots, price_ticks, instrument.terms) + 1
-    return -(-cash * rate // _MILLION) if rate else 0
+    if side == Side.SELL:
+        price_ticks = instrument.grid.ticks(str(instrument.document["price_max"]))
+    cost = worst_cost_per_lot_minor(price_ticks, instrument.terms)
+    return quantity_lots * -(-cost * rate // _MILLION)
 
 
 def default_cash_limit(instrument: Instrument, side: Side, price_ticks: int) -> int:
@@ -93,6 +98,8 @@ def order_terms(
     """
     ticks = instrument.grid.ticks(price)
     valid_until, cash_limit, fee_limit = limits
+    if fee_limit is None:
+        fee_limit = default_fee_limit(instrument, side, quantity_lots, ticks)
     return OrderTerms(
         side,
         quantity_lots,
@@ -100,7 +107,9 @@ def order_terms(
         *name,
         valid_until=int(time.time()) + VALID_FOR_S if valid_until is None else valid_until,
         cash_limit=default_cash_limit(instrument, side, ticks) if cash_limit is None else cash_limit,
-        fee_limit=default_fee_limit(instrument, quantity_lots, ticks) if fee_limit is None else fee_limit,
+        fee_limit=fee_limit,
+        if fee_limit is None
+        else fee_limit,
         standing=standing,
     )
 

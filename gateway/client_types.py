@@ -64,7 +64,7 @@ class Instrument:
     shard: int
     grid: TickGrid
     token: bytes
-    phase: str
+    phase: str | None
     terms: Terms
     maker_fee_e6: int
     taker_fee_e6: int
