@@ -108,8 +108,6 @@ def order_terms(
         valid_until=int(time.time()) + VALID_FOR_S if valid_until is None else valid_until,
         cash_limit=default_cash_limit(instrument, side, ticks) if cash_limit is None else cash_limit,
         fee_limit=fee_limit,
-        if fee_limit is None
-        else fee_limit,
         standing=standing,
     )
 

@@ -64,10 +64,18 @@ class Listing:
         }
 
 
+def _terms(terms: Terms) -> dict[str, Any]:
+    return {
+        "terms": terms.terms_id,
+        "tick_value_e9": str(terms.tick_value_e9),
+        "factor_e9": str(terms.factor_e9),
+        "accrued_e9_per_lot": str(terms.accrued_e9_per_lot),
+        "value_date": terms.value_date,
+    }
+
+
 class Listings:
-    """Listings over a directory that is refreshed behind them; a tranche without terms is not listed
-    yet.
-    """
+    """Listings over a directory that is refreshed behind them."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
