@@ -1,16 +1,14 @@
 """The order book in obvious code: the oracle that the fast book is tested against.
 
-Same interface, same bytes out, no care for speed. Prices are held in sorted maps, the
-orders of a price in the order in which they came.
+Same interface, same bytes out, no care for speed.
 """
+
+from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
-
-from sortedcontainers import SortedDict
+from typing import TYPE_CHECKING
 
 from ext.book_records import (
     COMMAND_STRUCT,
@@ -31,6 +29,11 @@ from ext.book_records import (
     Side,
     TimeInForce,
 )
+from ext.naive_book_side import BookSide, Order
+from ext.naive_call_auction import equilibrium
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 @dataclass(slots=True)
@@ -49,59 +52,9 @@ class _Command:
     reserved_2: int
 
 
-@dataclass(slots=True)
-class _Order:
-    order_id: int
-    side: Side
-    price_ticks: int
-    leaves_lots: int
-    cum_lots: int
-
-
 class _RejectedError(Exception):
     def __init__(self, reason: RejectReason) -> None:
         self.reason = reason
-
-
-class _BookSide:
-    """The resting orders of one side, best price first, then first come."""
-
-    def __init__(self, side: Side) -> None:
-        self.side = side
-        self._levels: SortedDict = SortedDict()
-
-    def _key(self, price_ticks: int) -> int:
-        return -price_ticks if self.side is Side.BUY else price_ticks
-
-    def append(self, order: _Order) -> None:
-        self._levels.setdefault(self._key(order.price_ticks), {})[order.order_id] = order
-
-    def remove(self, order: _Order) -> None:
-        key = self._key(order.price_ticks)
-        del self._levels[key][order.order_id]
-        if not self._levels[key]:
-            del self._levels[key]
-
-    def __iter__(self) -> Iterator[_Order]:
-        for level in self._levels.values():
-            yield from level.values()
-
-    def first(self) -> _Order | None:
-        return next(iter(self), None)
-
-    def reaches(self, price_ticks: int) -> bool:
-        """Whether the best order would trade at ``price_ticks``."""
-        return bool(self._levels) and self._levels.keys()[0] <= self._key(price_ticks)
-
-    def level(self, price_ticks: int) -> tuple[int, int]:
-        orders = self._levels.get(self._key(price_ticks), {}).values()
-        return sum(order.leaves_lots for order in orders), len(orders)
-
-    def levels(self) -> list[tuple[int, int, int]]:
-        return [(abs(key), *self.level(abs(key))) for key in self._levels]
-
-    def total_lots(self) -> int:
-        return sum(order.leaves_lots for order in self)
 
 
 class NaiveOrderBook:
@@ -111,8 +64,8 @@ class NaiveOrderBook:
         self._phase = Phase.CLOSED
         self._reference_price_ticks = 0
         self._indicative = (0, 0, 0)
-        self._sides = {side: _BookSide(side) for side in Side}
-        self._orders: dict[int, _Order] = {}
+        self._sides = {side: BookSide(side) for side in Side}
+        self._orders: dict[int, Order] = {}
         self._total_lots = dict.fromkeys(Side, 0)
         self._events: list[list[int]] = []
         self._changed: dict[tuple[Side, int], None] = {}
@@ -122,15 +75,17 @@ class NaiveOrderBook:
         """The market phase (``Phase``)."""
         return int(self._phase)
 
-    def apply(self, commands: bytes | bytearray | memoryview) -> bytes:
+    def apply(self, commands: Buffer) -> bytes:
         """Apply commands in order and return their events; see :class:`ext.order_book.OrderBook`."""
-        buffer = bytes(commands)
+        buffer = bytes(memoryview(commands))
         if len(buffer) % RECORD_BYTES:
             raise ValueError(f"{len(buffer)} bytes are not whole commands of {RECORD_BYTES} bytes")
         return b"".join(self._apply_one(_Command(*fields)) for fields in COMMAND_STRUCT.iter_unpack(buffer))
 
     def levels(self, side: int) -> list[tuple[int, int, int]]:
         """Return (price_ticks, lots, orders) of each price of a side, best first."""
+        if side not in list(Side):
+            raise ValueError(f"{side} is not a side")
         return self._sides[Side(side)].levels()
 
     def leaves(self, order_id: int) -> int:
@@ -158,15 +113,16 @@ class NaiveOrderBook:
         """Return SHA-256 of :meth:`snapshot`."""
         return hashlib.sha256(self.snapshot()).digest()
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, snapshot: Buffer) -> None:
         """Take the state of a snapshot; ValueError, and nothing changed, when it is none."""
         book = NaiveOrderBook()
+        state = bytes(memoryview(snapshot))
         try:
-            book._load(bytes(snapshot))
+            book._load(state)
             book._check()
         except (AssertionError, struct.error, ValueError) as error:
             raise ValueError("not a snapshot of an order book") from error
-        if book.snapshot() != bytes(snapshot):
+        if book.snapshot() != state:
             raise ValueError("not a snapshot of an order book")
         self.__dict__.update(book.__dict__)
 
@@ -175,7 +131,7 @@ class NaiveOrderBook:
         self._phase = Phase(phase)
         for order_id, price, leaves, cum, side, _ in ORDER_STRUCT.iter_unpack(snapshot[RECORD_BYTES:]):
             assert order_id not in self._orders
-            self._rest(_Order(order_id, Side(side), price, leaves, cum))
+            self._rest(Order(order_id, Side(side), price, leaves, cum))
         self._changed.clear()
         self._indicative = self._indicative_now()
 
@@ -228,7 +184,7 @@ class NaiveOrderBook:
 
     def _add(self, command: _Command) -> None:
         self._check_add(command)
-        order = _Order(
+        order = Order(
             command.order_id, Side(command.side), command.price_ticks, command.quantity_lots, cum_lots=0
         )
         if self._phase is Phase.CONTINUOUS:
@@ -272,7 +228,7 @@ class NaiveOrderBook:
         else:
             self._requeue(order, command)
 
-    def _reduce(self, order: _Order, quantity_lots: int) -> None:
+    def _reduce(self, order: Order, quantity_lots: int) -> None:
         leaves_lots = quantity_lots - order.cum_lots
         if leaves_lots != order.leaves_lots:
             self._changed[order.side, order.price_ticks] = None
@@ -282,7 +238,7 @@ class NaiveOrderBook:
             BookEventKind.REPLACED, order, quantity_lots=quantity_lots, flags=BookEventFlag.PRIORITY_KEPT
         )
 
-    def _requeue(self, order: _Order, command: _Command) -> None:
+    def _requeue(self, order: Order, command: _Command) -> None:
         self._remove(order)
         order.price_ticks = command.price_ticks
         order.leaves_lots = command.quantity_lots - order.cum_lots
@@ -304,7 +260,7 @@ class NaiveOrderBook:
 
     # -- matching
 
-    def _match(self, taker: _Order) -> None:
+    def _match(self, taker: Order) -> None:
         makers = self._sides[_opposite(taker.side)]
         while taker.leaves_lots and makers.reaches(taker.price_ticks):
             maker = makers.first()
@@ -315,7 +271,7 @@ class NaiveOrderBook:
             taker.cum_lots += last_lots
             self._emit_fill(taker, maker, maker.price_ticks, last_lots)
 
-    def _fill_resting(self, order: _Order, last_lots: int) -> None:
+    def _fill_resting(self, order: Order, last_lots: int) -> None:
         order.leaves_lots -= last_lots
         order.cum_lots += last_lots
         self._total_lots[order.side] -= last_lots
@@ -323,19 +279,19 @@ class NaiveOrderBook:
         if not order.leaves_lots:
             self._remove(order)
 
-    def _rest(self, order: _Order) -> None:
+    def _rest(self, order: Order) -> None:
         self._orders[order.order_id] = order
         self._sides[order.side].append(order)
         self._total_lots[order.side] += order.leaves_lots
         self._changed[order.side, order.price_ticks] = None
 
-    def _remove(self, order: _Order) -> None:
+    def _remove(self, order: Order) -> None:
         del self._orders[order.order_id]
         self._sides[order.side].remove(order)
         self._total_lots[order.side] -= order.leaves_lots
         self._changed[order.side, order.price_ticks] = None
 
-    def _find(self, command: _Command) -> _Order:
+    def _find(self, command: _Command) -> Order:
         order = self._orders.get(command.order_id)
         if order is None:
             raise _RejectedError(RejectReason.UNKNOWN_ORDER)
@@ -370,45 +326,7 @@ class NaiveOrderBook:
         return last_lots
 
     def _equilibrium(self, reference_price_ticks: int) -> tuple[int, int, int]:
-        """Return price, volume and surplus of an uncross, by the rules of :class:`ext.order_book.OrderBook`."""
-        if not self._is_crossed():
-            return 0, 0, 0
-        outcomes = self._outcomes()
-        volume = max(min(demand, supply) for _, demand, supply in outcomes)
-        outcomes = [outcome for outcome in outcomes if min(outcome[1:]) == volume]
-        smallest = min(abs(demand - supply) for _, demand, supply in outcomes)
-        best = {
-            price: demand - supply for price, demand, supply in outcomes if abs(demand - supply) == smallest
-        }
-        price = min(max(reference_price_ticks, min(best)), max(best))
-        if all(surplus > 0 for surplus in best.values()):
-            price = max(best)
-        elif all(surplus < 0 for surplus in best.values()):
-            price = min(best)
-        return price, volume, self._demand(price) - self._supply(price)
-
-    def _outcomes(self) -> list[tuple[int, int, int]]:
-        """(price, demand, supply) at both ends of every run of prices over which they are constant."""
-        bids, asks = (self._sides[side].levels() for side in Side)
-        low, high = asks[0][0], bids[0][0]
-        bids = [level for level in bids if level[0] >= low]
-        asks = [level for level in asks if level[0] <= high]
-        demand = dict(zip((p for p, _, _ in bids), accumulate(lots for _, lots, _ in bids), strict=True))
-        supply = dict(zip((p for p, _, _ in asks), accumulate(lots for _, lots, _ in asks), strict=True))
-        starts = sorted({p + 1 for p in demand if p < high} | set(supply))
-        ends = [*(start - 1 for start in starts[1:]), high]
-        outcomes = []
-        for start, end in zip(starts, ends, strict=True):
-            wanted = next(demand[p] for p in reversed(demand) if p >= end)
-            offered = next(supply[p] for p in reversed(supply) if p <= start)
-            outcomes += [(start, wanted, offered), (end, wanted, offered)]
-        return outcomes
-
-    def _demand(self, price_ticks: int) -> int:
-        return sum(lots for price, lots, _ in self.levels(Side.BUY) if price >= price_ticks)
-
-    def _supply(self, price_ticks: int) -> int:
-        return sum(lots for price, lots, _ in self.levels(Side.SELL) if price <= price_ticks)
+        return equilibrium(self.levels(Side.BUY), self.levels(Side.SELL), reference_price_ticks)
 
     def _indicative_now(self) -> tuple[int, int, int]:
         return self._equilibrium(self._reference_price_ticks) if self._phase is Phase.CALL else (0, 0, 0)
@@ -422,7 +340,7 @@ class NaiveOrderBook:
         )  # fmt: skip
         self._events.append([kind, *(fields.get(name, 0) for name in names), 0])
 
-    def _emit_order(self, kind: BookEventKind, order: _Order, **fields: int) -> None:
+    def _emit_order(self, kind: BookEventKind, order: Order, **fields: int) -> None:
         self._emit(
             kind,
             side=order.side,
@@ -432,12 +350,12 @@ class NaiveOrderBook:
             **fields,
         )
 
-    def _emit_cancelled(self, order: _Order, reason: CancelReason) -> None:
+    def _emit_cancelled(self, order: Order, reason: CancelReason) -> None:
         cancelled_lots, order.leaves_lots = order.leaves_lots, 0
         self._emit_order(BookEventKind.CANCELLED, order, quantity_lots=cancelled_lots, reason=reason)
 
     def _emit_fill(
-        self, order: _Order, other: _Order, price_ticks: int, last_lots: int, flags: int = 0
+        self, order: Order, other: Order, price_ticks: int, last_lots: int, flags: int = 0
     ) -> None:
         self._emit(
             BookEventKind.FILL,

@@ -185,14 +185,16 @@ cdef class OrderBook:
             raise RuntimeError("the order book is lost: replay it")
         return 0
 
-    def leaves(self, uint64_t order_id):
+    def leaves(self, order_id):
         """Return the lots of an order that still can fill; 0 when it does not rest here."""
         cdef uint32_t ref
         self.require_idle()
+        if not 0 < order_id <= INT64_MAX:
+            return 0
         ref = order_index_find(&self.book.index, self.book.orders.orders, order_id)
         return self.book.orders.orders[ref].leaves_lots if ref != NO_ORDER else 0
 
-    def levels(self, uint8_t side):
+    def levels(self, side):
         """Return (price_ticks, lots, orders) of each price of a side, best first."""
         cdef const SidePrices* prices
         cdef LevelCursor cursor
@@ -202,7 +204,7 @@ cdef class OrderBook:
         self.require_idle()
         if side != SIDE_BUY and side != SIDE_SELL:
             raise ValueError(f"{side} is not a side")
-        prices = &self.book.prices[side - 1]
+        prices = &self.book.prices[0 if side == SIDE_BUY else 1]
         more = prices.levels > 0
         if more:
             cursor = side_prices_best(prices)
@@ -242,7 +244,7 @@ cdef class OrderBook:
     def restore(self, snapshot not None):
         """Take the state of a snapshot; ValueError, and nothing changed, when it is none."""
         cdef OrderBook restored = OrderBook()
-        cdef bytes state = bytes(snapshot)
+        cdef bytes state = bytes(memoryview(snapshot))
         cdef Book replaced
         if self.is_busy:
             raise RuntimeError("the order book is at work in another thread")

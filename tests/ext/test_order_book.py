@@ -1,0 +1,276 @@
+"""The book as Python sees it: batches, buffers, snapshots, threads, and a real exchange's flow."""
+
+import csv
+import gzip
+import hashlib
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ext.book_records import (
+    EVENT_DTYPE,
+    ORDER_DTYPE,
+    ORDER_STRUCT,
+    RECORD_BYTES,
+    BookEventFlag,
+    BookEventKind,
+    Phase,
+    Side,
+    TimeInForce,
+    pack_add,
+    pack_cancel,
+    pack_replace,
+    pack_set_phase,
+    pack_uncross,
+)
+from ext.naive_order_book import NaiveOrderBook
+from ext.order_book import OrderBook
+
+Book = OrderBook | NaiveOrderBook
+DATA = Path(__file__).parent.parent / "data"
+TICK = 25
+
+
+def some_orders() -> bytes:
+    return b"".join(
+        [
+            pack_add(1, Side.BUY, 100, 5),
+            pack_add(2, Side.BUY, 101, 6),
+            pack_add(3, Side.SELL, 103, 7),
+            pack_add(4, Side.SELL, 103, 8),
+            pack_add(5, Side.SELL, 101, 2),
+            pack_add(6, Side.BUY, 100, 9),
+        ]
+    )
+
+
+# -- batches and buffers
+
+
+def test_no_commands_give_no_events(book: Book) -> None:
+    assert book.apply(b"") == b""
+
+
+@pytest.mark.parametrize("size", [1, 63, 65, 127])
+def test_bytes_that_are_not_whole_commands_are_refused_before_anything_changes(book: Book, size: int) -> None:
+    before = book.digest()
+    with pytest.raises(ValueError, match="not whole commands"):
+        book.apply((some_orders() * 2)[:size])
+    assert book.digest() == before
+
+
+def test_commands_come_in_any_contiguous_buffer(make_book: type[Book]) -> None:
+    commands = pack_set_phase(Phase.CONTINUOUS) + some_orders()
+    expected = make_book().apply(commands)
+    unaligned = memoryview(b"x" + commands)[1:]
+    for buffer in (bytearray(commands), unaligned, np.frombuffer(commands, np.uint8).data):
+        assert make_book().apply(buffer) == expected
+
+
+def test_the_last_event_of_each_command_is_flagged(book: Book) -> None:
+    events = np.frombuffer(book.apply(some_orders()), EVENT_DTYPE)
+    last = (events["flags"] & BookEventFlag.LAST) != 0
+    assert last.sum() == 6
+    assert last[-1]
+    assert (events["kind"][last] == BookEventKind.LEVEL).all()
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 5, [b""]])
+def test_what_is_no_buffer_is_a_type_error(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        OrderBook().apply(wrong)  # type: ignore[arg-type]
+
+
+def test_an_order_id_that_no_order_can_have_has_no_leaves(book: Book) -> None:
+    assert [book.leaves(order_id) for order_id in (0, 2**63, 2**64 - 1, 2**80, -1)] == [0] * 5
+
+
+@pytest.mark.parametrize("side", [0, 3, -1, 256])
+def test_levels_of_no_side_are_a_value_error(book: Book, side: int) -> None:
+    with pytest.raises(ValueError, match="side"):
+        book.levels(side)
+
+
+def test_a_book_is_not_pickled() -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(OrderBook())
+
+
+def test_a_second_thread_is_told_that_the_book_is_at_work() -> None:
+    book = OrderBook()
+    rest_and_go = pack_add(1, Side.BUY, 100, 5) + pack_cancel(1)
+    commands = pack_set_phase(Phase.CONTINUOUS) + rest_and_go * 400_000
+    refusal = ""
+    while not refusal:
+        worker = threading.Thread(target=book.apply, args=(commands,))
+        worker.start()
+        while worker.is_alive():
+            try:
+                book.levels(Side.BUY)
+            except RuntimeError as error:
+                refusal = str(error)
+        worker.join()
+    assert refusal == "the order book is at work in another thread"
+    book._check()
+
+
+# -- snapshots
+
+
+def test_orders_are_given_by_side_price_and_time(book: Book) -> None:
+    book.apply(some_orders())
+    orders = np.frombuffer(book.orders(), ORDER_DTYPE)
+    assert orders["order_id"].tolist() == [2, 1, 6, 3, 4]
+    assert orders["side"].tolist() == [1, 1, 1, 2, 2]
+    assert orders["leaves_lots"].tolist() == [4, 5, 9, 7, 8]
+    assert orders["cum_lots"].tolist() == [2, 0, 0, 0, 0]
+
+
+def test_the_digest_is_of_the_snapshot(book: Book) -> None:
+    book.apply(some_orders())
+    assert book.digest() == hashlib.sha256(book.snapshot()).digest()
+
+
+def test_books_that_reach_the_same_state_by_other_ways_have_equal_digests(make_book: type[Book]) -> None:
+    straight, winding = make_book(), make_book()
+    straight.apply(pack_set_phase(Phase.CONTINUOUS) + pack_add(1, Side.BUY, 100, 5))
+    winding.apply(pack_set_phase(Phase.CONTINUOUS) + some_orders() + b"".join(map(pack_cancel, range(2, 7))))
+    assert straight.digest() == winding.digest()
+
+
+def test_a_snapshot_of_one_book_restores_the_other(book: Book) -> None:
+    book.apply(some_orders())
+    for made in (OrderBook(), NaiveOrderBook()):
+        made.restore(book.snapshot())
+        made._check()
+        assert made.snapshot() == book.snapshot()
+        assert made.phase == book.phase
+
+
+def test_a_call_goes_on_after_a_restore_with_its_indicative_price(make_book: type[Book]) -> None:
+    book, restored = make_book(), make_book()
+    book.apply(pack_set_phase(Phase.CALL, 100) + some_orders())
+    restored.restore(book.snapshot())
+    assert restored.apply(pack_cancel(4)) == book.apply(pack_cancel(4))
+    assert restored.apply(pack_uncross()) == book.apply(pack_uncross())
+
+
+def bad_snapshots() -> Iterator[tuple[str, bytes]]:
+    book = NaiveOrderBook()
+    book.apply(pack_set_phase(Phase.CONTINUOUS) + some_orders())
+    good = book.snapshot()
+    head, orders = good[:RECORD_BYTES], good[RECORD_BYTES:]
+
+    def order(order_id: int, price: int, leaves: int, cum: int, side: int, rest: bytes = bytes(31)) -> bytes:
+        """Return the one-order snapshot of a book in its call."""
+        counts = [int(side == Side.BUY), int(side != Side.BUY)]
+        numbers = [Phase.CALL, 0, *counts, 0, 0, 0]
+        start = head[:8] + b"".join(number.to_bytes(8, "little") for number in numbers)
+        return start + ORDER_STRUCT.pack(order_id, price, leaves, cum, side, rest)
+
+    yield "empty", b""
+    yield "cut short", good[:-1]
+    yield "an order missing", good[:-RECORD_BYTES]
+    yield "an order too many", good + good[-RECORD_BYTES:]
+    yield "wrong magic", b"X" + good[1:]
+    yield "unknown phase", good[:8] + b"\x04" + good[9:]
+    yield "reserved bytes of the head", good[:63] + b"\x01" + orders
+    yield "priority upset", head + orders[64:128] + orders[:64] + orders[128:]
+    yield "order id 0", order(0, 100, 5, 0, 1)
+    yield "order id too large", order(2**63, 100, 5, 0, 1)
+    yield "price 0", order(1, 0, 5, 0, 1)
+    yield "price too large", order(1, 2**62 + 1, 5, 0, 1)
+    yield "no leaves", order(1, 100, 0, 5, 1)
+    yield "negative cumulative quantity", order(1, 100, 5, -1, 1)
+    yield "quantity too large", order(1, 100, 2**63 - 1, 1, 1)
+    yield "unknown side", order(1, 100, 5, 0, 3)
+    yield "reserved bytes of an order", order(1, 100, 5, 0, 1, bytes(30) + b"\x01")
+    crossed = NaiveOrderBook()
+    crossed.apply(pack_set_phase(Phase.CALL) + some_orders())
+    yield "crossed in continuous trading", crossed.snapshot()[:8] + b"\x02" + crossed.snapshot()[9:]
+
+
+@pytest.mark.parametrize("snapshot", [pytest.param(bad, id=name) for name, bad in bad_snapshots()])
+def test_what_is_no_snapshot_is_refused_and_the_book_stays(book: Book, snapshot: bytes) -> None:
+    book.apply(some_orders())
+    before = book.snapshot()
+    with pytest.raises(ValueError, match="not a snapshot"):
+        book.restore(snapshot)
+    book._check()
+    assert book.snapshot() == before
+
+
+# -- the flow of a real exchange
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with gzip.open(DATA / f"tape-{name}.csv.gz", "rt") as lines:
+        return list(csv.DictReader(lines))
+
+
+class Tape:
+    """Plays the tape's commands, keeping what filled in the auction and after it."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.fills: list[tuple[int, int, int, int]] = []
+        self.auction: dict[tuple[str, int], int] = {}
+        self.kinds: set[int] = set()
+        self._cum_lots: dict[int, int] = {}
+
+    def play(self, row: dict[str, str]) -> None:
+        for command in self._commands(row):
+            events = np.frombuffer(self.book.apply(command), EVENT_DTYPE)
+            self.kinds |= set(events["kind"].tolist())
+            for fill in events[events["kind"] == BookEventKind.FILL]:
+                self._note(fill)
+
+    def _commands(self, row: dict[str, str]) -> list[bytes]:
+        if row["op"] == "phase":
+            if row["side"] == "CALL":
+                return [pack_set_phase(Phase.CALL)]
+            return [pack_uncross(), pack_set_phase(Phase.CONTINUOUS)]
+        order_id = int(row["order_id"])
+        if row["op"] == "cancel":
+            return [pack_cancel(order_id)]
+        price_ticks, lots = int(row["price"]) // TICK, int(row["qty"])
+        if row["op"] == "replace":
+            return [pack_replace(order_id, price_ticks, lots + self._cum_lots[order_id])]
+        self._cum_lots[order_id] = 0
+        side = Side.BUY if row["side"] == "B" else Side.SELL
+        return [pack_add(order_id, side, price_ticks, lots, TimeInForce[row["tif"]])]
+
+    def _note(self, fill: np.void) -> None:
+        taker, maker, lots = int(fill["order_id"]), int(fill["other_order_id"]), int(fill["quantity_lots"])
+        for order_id in (taker, maker):
+            self._cum_lots[order_id] += lots
+        if fill["flags"] & BookEventFlag.AUCTION:
+            for key in (("B", taker), ("S", maker)):
+                self.auction[key] = self.auction.get(key, 0) + lots
+        else:
+            self.fills.append((taker, maker, int(fill["price_ticks"]) * TICK, lots))
+
+
+def test_the_real_tape_fills_one_by_one_as_it_should(make_book: type[Book]) -> None:
+    tape = Tape(make_book())
+    for row in rows("orders"):
+        tape.play(row)
+    tape.book._check()
+    columns = ("taker_order_id", "maker_order_id", "price", "qty")
+    assert BookEventKind.REJECTED not in tape.kinds
+    assert tape.fills == [tuple(int(row[column]) for column in columns) for row in rows("fills")]
+    assert tape.auction == {
+        (row["side"], int(row["order_id"])): int(row["qty"]) for row in rows("auction")
+    }
+
+
+def test_both_books_end_the_real_tape_in_the_same_state() -> None:
+    fast, naive = Tape(OrderBook()), Tape(NaiveOrderBook())
+    for row in rows("orders")[:12_000]:
+        fast.play(row)
+        naive.play(row)
+    assert fast.book.digest() == naive.book.digest()
