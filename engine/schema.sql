@@ -199,6 +199,7 @@ create table engine.balance (
     earmarked      bigint not null,
     in_settlement  bigint not null,
     event          bigint not null,
+    elsewhere      bigint not null default 0,   -- of cash: what the shard was last told the account has outside it
     primary key (account, tranche, currency, shard)
 );
 
