@@ -43,6 +43,8 @@ class Instrument:
     def overflows(self) -> bool:
         """Whether the largest order could exceed what the engine's integers hold."""
         lots, price = self.quantity_max_lots, self.price_max_ticks
+        if max(lots, price) >= SUM_LIMIT:
+            return True
         worst = worst_cost_per_lot_minor(price, self.terms)
         cash = lots * (worst + self.worst_fee_per_lot_minor(worst))
         return cash >= SUM_LIMIT or lots * cost_per_lot_e18(price, self.terms) >= PRODUCT_LIMIT

@@ -17,7 +17,7 @@ from engine.reasons import Reason
 from engine.refusal import Refusal
 from engine.shard_state import ShardState
 from engine.tranche_state import TrancheState
-from ext.book_records import pack_set_phase, pack_uncross
+from ext.book_records import RejectReason, pack_set_phase, pack_uncross
 from ext.records import (
     AccountOpen,
     Clock,
@@ -99,7 +99,7 @@ def set_phase(state: ShardState, command: PhaseSet) -> Refusal | None:
     if command.phase not in _PHASES or command.phase == previous:
         return Refusal(Reason.BAD_PHASE_CHANGE, previous, command.phase)
     book_events = tranche.book.apply(_phase_change(tranche, command.phase))
-    if is_rejected(book_events):
+    if is_rejected(book_events, RejectReason.BOOK_CROSSED):
         return Refusal(Reason.BAD_PHASE_CHANGE, previous, command.phase)
     tranche.phase = command.phase
     state.events.applied(command.header)

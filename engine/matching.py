@@ -12,7 +12,7 @@ from engine.order_state import OrderState
 from engine.reasons import Reason
 from engine.shard_state import ShardState
 from engine.tranche_state import TrancheState, UnsettledFill
-from ext.book_records import EVENT_STRUCT, BookEventFlag, BookEventKind
+from ext.book_records import EVENT_STRUCT, BookEventFlag, BookEventKind, RejectReason
 from ext.records import ExecType, Liquidity, OrderStatus, Side
 
 _FILL: Final = int(BookEventKind.FILL)
@@ -27,9 +27,15 @@ _BUY: Final = int(Side.BUY)
 _FilledOrder = tuple[OrderState, int, int, Liquidity]
 
 
-def is_rejected(book_events: bytes) -> bool:
-    """Whether the book refused the (first) command that gave these events."""
-    return book_events[0] == _REJECTED
+def is_rejected(book_events: bytes, foreseen: RejectReason) -> bool:
+    """Whether the book refused the (first) command that gave these events.
+
+    The core asks for nothing that the book refuses but for the one reason ``foreseen``.
+    """
+    if book_events[0] != _REJECTED:
+        return False
+    assert EVENT_STRUCT.unpack_from(book_events)[2] == foreseen
+    return True
 
 
 def take_book_events(state: ShardState, tranche: TrancheState, book_events: bytes) -> tuple[int, int, int]:
@@ -73,7 +79,10 @@ def _fill(
     lots: int,
     auction: bool,
 ) -> None:
-    """Match ``lots`` of two orders at a price: move both legs into settlement and tell everyone."""
+    """Match ``lots`` of two orders at a price: move both legs into settlement and tell everyone.
+
+    In an auction nobody takes: both sides pay the maker's fee, and ``taker`` is the buyer.
+    """
     instrument = tranche.instrument
     amount_minor = cost_minor(lots, price_ticks, instrument.terms)
     taker_fee_e6 = instrument.maker_fee_e6 if auction else instrument.taker_fee_e6

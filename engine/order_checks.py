@@ -1,10 +1,11 @@
 """What an order must satisfy, check by check in a fixed order; the first that fails is the refusal.
 
-After who sends it (201, 202), a repeated client order id, the tranche (501) and the owner (203), which
-``order_entry`` sees to: phase (502, 503), eligibility (301, 302), terms (117), type, time in force, fields
-not in use, side (105, 106, 504, 107, 104 or 118), price (102), quantity (103, 111), end of the signature
-(115), nonce (113, 112), revision (114), cash limit (116), fee limit (120), funds (401, 402, 403). A
-replacement has its order found (109, 110) before its phase.
+``order_entry`` has seen by then who sends it (201, 202), whether its client order id came before, that the
+tranche is listed (501), whose it is (203), and for a replacement which open order it names (109, 110). Here
+follow phase (502, 503), eligibility (301, 302), terms (117), side, type, time in force, fields not in use
+(104, 105, 106, 504, 107), price (102), quantity (103), end of the signature (115), nonce (113, 112), revision
+(114), for a replacement side (118) and filled quantity (111), then cash limit (116) and fee limit (120). Funds
+(401, 402, 403) come last, in ``order_entry``.
 """
 
 from __future__ import annotations
@@ -33,11 +34,10 @@ def new_order_refusal(holding: Holding, command: OrderPlace, now_ns: int) -> Ref
     """Why a new order is refused, its funds apart."""
     return (
         _market_refusal(holding, command, now_ns)
-        or _form_refusal(command)
-        or _new_form_refusal(holding, command)
+        or _form_refusal(holding, command)
         or _range_refusal(holding.tranche.instrument, command)
         or _signature_refusal(command, now_ns)
-        or _new_signature_refusal(holding, command)
+        or _new_key_refusal(holding, command)
         or _limits_refusal(holding.tranche.instrument, command, command.quantity_lots, 0)
     )
 
@@ -49,10 +49,9 @@ def replacement_refusal(
     leaves_lots = command.quantity_lots - order.cum_lots
     return (
         _market_refusal(holding, command, now_ns)
-        or _form_refusal(command)
+        or _form_refusal(holding, command)
         or _same_form_refusal(order, command)
         or _range_refusal(holding.tranche.instrument, command)
-        or _above_filled_refusal(order, command)
         or _signature_refusal(command, now_ns)
         or _next_revision_refusal(order, command)
         or _limits_refusal(holding.tranche.instrument, command, leaves_lots, order.fees_minor)
@@ -81,11 +80,15 @@ def _market_refusal(holding: Holding, command: OrderPlace, now_ns: int) -> Refus
     return None
 
 
-def _form_refusal(command: OrderPlace) -> Refusal | None:
+def _form_refusal(holding: Holding, command: OrderPlace) -> Refusal | None:
+    if command.side not in _SIDES:
+        return Refusal(Reason.UNKNOWN_SIDE)
     if command.order_type != _LIMIT:
         return Refusal(Reason.UNKNOWN_ORDER_TYPE)
     if command.time_in_force not in _TIMES_IN_FORCE:
         return Refusal(Reason.UNKNOWN_TIME_IN_FORCE)
+    if command.time_in_force == _IOC and holding.tranche.phase == Phase.CALL:
+        return Refusal(Reason.NOT_IN_CALL)
     unused = (
         command.protection_price_ticks
         or command.peak_lots
@@ -100,21 +103,12 @@ def _form_refusal(command: OrderPlace) -> Refusal | None:
     return None
 
 
-def _new_form_refusal(holding: Holding, command: OrderPlace) -> Refusal | None:
-    if command.side not in _SIDES:
-        return Refusal(Reason.UNKNOWN_SIDE)
-    if command.time_in_force == _IOC and holding.tranche.phase == Phase.CALL:
-        return Refusal(Reason.NOT_IN_CALL)
-    return None
-
-
 def _same_form_refusal(order: OrderState, command: OrderPlace) -> Refusal | None:
+    """What rests is good till cancelled and stays so; only a standing order's signature has later versions."""
     if command.time_in_force != order.time_in_force:
         return Refusal(Reason.UNKNOWN_TIME_IN_FORCE, order.time_in_force, command.time_in_force)
-    if command.flags != order.flags:
-        return Refusal(Reason.UNSUPPORTED_FIELD, order.flags, command.flags)
-    if command.side != order.side:
-        return Refusal(Reason.SIDE_CHANGED, order.side, command.side)
+    if command.flags != order.flags or not command.flags & OrderFlag.STANDING:
+        return Refusal(Reason.UNSUPPORTED_FIELD, OrderFlag.STANDING, command.flags)
     return None
 
 
@@ -129,12 +123,6 @@ def _range_refusal(instrument: Instrument, command: OrderPlace) -> Refusal | Non
     return None
 
 
-def _above_filled_refusal(order: OrderState, command: OrderPlace) -> Refusal | None:
-    if command.quantity_lots <= order.cum_lots:
-        return Refusal(Reason.QUANTITY_NOT_ABOVE_FILLED, order.cum_lots, command.quantity_lots)
-    return None
-
-
 def _signature_refusal(command: OrderPlace, now_ns: int) -> Refusal | None:
     if command.valid_until_ns <= now_ns:
         return Refusal(Reason.SIGNATURE_EXPIRED, now_ns, command.valid_until_ns)
@@ -144,7 +132,7 @@ def _signature_refusal(command: OrderPlace, now_ns: int) -> Refusal | None:
     return None
 
 
-def _new_signature_refusal(holding: Holding, command: OrderPlace) -> Refusal | None:
+def _new_key_refusal(holding: Holding, command: OrderPlace) -> Refusal | None:
     if command.nonce <= holding.last_nonce:
         return Refusal(Reason.NONCE_NOT_ABOVE_LAST, holding.last_nonce, command.nonce)
     if command.revision != 1:
@@ -157,6 +145,10 @@ def _next_revision_refusal(order: OrderState, command: OrderPlace) -> Refusal | 
         return Refusal(Reason.NONCE_NOT_ABOVE_LAST, order.nonce, command.nonce)
     if command.revision != order.revision + 1:
         return Refusal(Reason.REVISION_NOT_NEXT, order.revision + 1, command.revision)
+    if command.side != order.side:
+        return Refusal(Reason.SIDE_CHANGED, order.side, command.side)
+    if command.quantity_lots <= order.cum_lots:
+        return Refusal(Reason.QUANTITY_NOT_ABOVE_FILLED, order.cum_lots, command.quantity_lots)
     return None
 
 

@@ -16,7 +16,7 @@ from engine.order_state import OrderState, account_of, order_from_bytes
 from engine.reasons import Reason
 from engine.refusal import Refusal
 from engine.shard_state import ShardState
-from ext.book_records import pack_add, pack_replace
+from ext.book_records import RejectReason, pack_add, pack_replace
 from ext.records import ExecType, Header, Kind, OrderCancel, OrderPlace, OrderStatus, Side
 
 
@@ -36,7 +36,7 @@ def place(state: ShardState, command: OrderPlace) -> Refusal | None:
         order.order_id, order.side, order.price_ticks, order.leaves_lots, order.time_in_force
     )
     book_events = holding.tranche.book.apply(book_command)
-    if is_rejected(book_events):
+    if is_rejected(book_events, RejectReason.QUANTITY_OVERFLOW):
         return Refusal(Reason.OVERFLOW)
     holding.last_nonce = order.nonce
     holding.open_orders[order.order_id] = state.open_orders[order.order_id] = order
@@ -66,7 +66,7 @@ def replace(state: ShardState, command: OrderPlace) -> Refusal | None:
     book_events = holding.tranche.book.apply(
         pack_replace(order.order_id, command.price_ticks, command.quantity_lots)
     )
-    if is_rejected(book_events):
+    if is_rejected(book_events, RejectReason.QUANTITY_OVERFLOW):
         return Refusal(Reason.OVERFLOW)
     order.price_ticks, order.quantity_lots = command.price_ticks, command.quantity_lots
     order.leaves_lots, order.lot_earmark_minor = leaves_lots, lot_earmark

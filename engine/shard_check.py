@@ -104,11 +104,12 @@ def _check_open_orders(state: ShardState) -> None:
         holding.open_orders for tranche in state.tranches.values() for holding in tranche.holdings.values()
     ]
     assert sum(map(len, own)) == len(state.open_orders)
+    deadlines = state.deadlines.entries()
     for order_id, order in state.open_orders.items():
         assert order.holding.open_orders[order_id] is order
         assert order.order_id == order_id
         assert state.now_ns < order.deadline_ns
-        assert (order.deadline_ns, order_id) in state.deadlines
+        assert (order.deadline_ns, order_id) in deadlines
         _check_order(order)
 
 

@@ -15,7 +15,7 @@ from engine.event_writer import NO_CLIENT_ID
 from engine.order_endings import fire_deadlines
 from engine.reasons import Reason
 from engine.refusal import Refusal
-from engine.shard_state import ShardState
+from engine.shard_state import SHARD_MAX, ShardState
 from engine.source_numbers import SourceNumbers, Verdict
 from engine.tranche_state import BookFactory
 from ext.order_book import OrderBook
@@ -61,13 +61,16 @@ class _Route(NamedTuple):
     units: int
     unpack: Callable[[memoryview], tuple[Any, ...]]
     layout: Callable[..., Any]
+    reserved: tuple[int, ...]
     handle: _Handler
 
 
 def _route(kind: Kind, handle: _Handler) -> _Route:
     layout: Any = LAYOUTS[kind]
     whole = struct.Struct(struct_format(Header) + struct_format(layout)[1:])
-    return _Route(UNITS[kind], whole.unpack, layout, handle)
+    fields = layout._fields[1:]
+    reserved = tuple(at for at, name in enumerate(fields, _HEADER_FIELDS) if name.startswith("reserved"))
+    return _Route(UNITS[kind], whole.unpack, layout, reserved, handle)
 
 
 _ROUTES: Final = {int(kind): _route(kind, handle) for kind, handle in _HANDLERS.items()}
@@ -81,6 +84,9 @@ class ShardCore:
     """
 
     def __init__(self, shard: int, book: BookFactory = OrderBook) -> None:
+        """An empty shard; ``shard`` (0..65535) is in all ids it gives, ``book`` makes its order books."""
+        if not 0 <= shard <= SHARD_MAX:
+            raise ValueError(f"shard {shard} is outside 0..{SHARD_MAX}")
         self._state = ShardState(shard, book)
 
     # -- the state machine
@@ -117,7 +123,10 @@ class ShardCore:
             return Refusal(Reason.UNKNOWN_COMMAND)
         if head.units != route.units or head.version != RECORD_VERSION:
             return Refusal(Reason.MALFORMED_RECORD)
-        command = route.layout(head, *route.unpack(record)[_HEADER_FIELDS:])
+        values = route.unpack(record)
+        if any(values[at] for at in route.reserved):
+            return Refusal(Reason.MALFORMED_RECORD)
+        command = route.layout(head, *values[_HEADER_FIELDS:])
         return route.handle(self._state, command)
 
     def _refuse(self, head: Header, refusal: Refusal, record: memoryview) -> None:
@@ -176,6 +185,10 @@ class ShardCore:
         """Time of the last command."""
         return self._state.now_ns
 
+    def next_deadline_ns(self) -> int:
+        """When the next timer is due; 0 for none. A command stamped then, a CLOCK if no other, fires it."""
+        return self._state.deadlines.next_ns()
+
     @property
     def sources(self) -> SourceNumbers:
         """Which commands of which source were taken; ask it for verdicts, never change it."""
@@ -193,9 +206,12 @@ class ShardCore:
         """The phase of a listed tranche; KeyError when it is not listed here."""
         return self._state.tranches[tranche].phase
 
-    def book_sequence(self, tranche: int) -> int:
-        """The sequence of the tranche's last public event; KeyError when it is not listed here."""
-        return self._state.tranches[tranche].book_sequence
+    def book(self, tranche: int) -> tuple[int, int, list[tuple[int, int, int, int]]]:
+        """(book sequence, phase, levels as in :meth:`book_levels`) after the last command; (0, 0, []) for a
+        tranche that is not listed here.
+        """
+        state = self._state.tranches.get(tranche)
+        return (state.book_sequence, state.phase, self.book_levels(tranche)) if state else (0, 0, [])
 
     def book_levels(self, tranche: int) -> list[tuple[int, int, int, int]]:
         """(side, price_ticks, lots, orders) of each price, buys then sells, best first; KeyError when not

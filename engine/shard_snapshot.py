@@ -70,7 +70,7 @@ def decode(snapshot: bytes, new_book: BookFactory) -> ShardState:
     reader = _Reader(body[_HEAD.size :])
     try:
         return _read_state(reader, new_book)
-    except (AssertionError, KeyError, ValueError, struct.error) as error:
+    except (AssertionError, LookupError, ValueError, struct.error) as error:
         raise SnapshotError("a snapshot that contradicts itself") from error
 
 

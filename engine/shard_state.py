@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.account_state import AccountState
 from engine.event_writer import EventWriter
 from engine.ledger import CurrencyTotals
@@ -10,7 +12,8 @@ from engine.source_numbers import SourceNumbers
 from engine.timers import Deadlines
 from engine.tranche_state import BookFactory, TrancheState
 
-ID_SHARD_BITS = 47
+SHARD_MAX: Final = 2**16 - 1
+ID_SEQUENCE_BITS: Final = 47
 """Order and fill ids are ``shard << 47 | sequence``."""
 
 
@@ -51,4 +54,4 @@ class ShardState:
 
     def unique_id(self, sequence: int) -> int:
         """The id, unique over all shards and for ever, of what was born with a sequence of this shard."""
-        return self.shard << ID_SHARD_BITS | sequence
+        return self.shard << ID_SEQUENCE_BITS | sequence

@@ -27,6 +27,10 @@ class Deadlines:
         """Whether an entry's deadline is at or before ``now_ns``."""
         return bool(self._heap) and self._heap[0][0] <= now_ns
 
+    def next_ns(self) -> int:
+        """The earliest deadline, 0 where there is none."""
+        return self._heap[0][0] if self._heap else 0
+
     def take(self) -> tuple[int, int]:
         """Remove and return the earliest (deadline, order id)."""
         return heappop(self._heap)
@@ -39,6 +43,6 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def __contains__(self, entry: tuple[int, int]) -> bool:
-        """Whether the entry is noted; O(n), for checks."""
-        return entry in self._heap
+    def entries(self) -> set[tuple[int, int]]:
+        """All (deadline, order id) noted; O(n), for checks."""
+        return set(self._heap)
