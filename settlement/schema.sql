@@ -65,7 +65,7 @@ create index transition_of_batch on settlement.transition (batch) where subject 
 
 -- Signed bytes are stored before they are sent, so a crash resends identical bytes. An attempt above 1 is a replacement
 -- with higher fees under the same nonce; any attempt may be the one that is included.
--- state: signed (not known to be sent), sent, mined (in a block, maybe not final), settled (in a final block),
+-- state: signed (not known to be sent), sent (to a node, not final), settled (in a final block),
 -- superseded (another attempt of the nonce, or someone else's transaction, is in a final block).
 create table settlement.chain_transaction (
     sender         bytea not null check (length(sender) = 20),
@@ -78,14 +78,14 @@ create table settlement.chain_transaction (
     max_fee_per_gas numeric(78) not null,
     max_priority_fee_per_gas numeric(78) not null,
     state          text not null default 'signed'
-                   check (state in ('signed', 'sent', 'mined', 'settled', 'superseded')),
+                   check (state in ('signed', 'sent', 'settled', 'superseded')),
     sent_at_block  bigint,
     signed_at      timestamptz not null default now(),
     primary key (sender, nonce, attempt)
 );
 create index chain_transaction_of_batch on settlement.chain_transaction (batch);
 create index chain_transaction_open on settlement.chain_transaction (sender, nonce)
-    where state in ('signed', 'sent', 'mined');
+    where state in ('signed', 'sent');
 
 -- The chain as watched -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,281 @@
+"""From a batch that the engine has attested to a signed transaction: compose, simulate, sign; or take it
+apart.
+
+A batch goes to the chain only if its call succeeds on the newest state. One that does not is taken apart in
+one transaction of the database: fills to blame are isolated and fail, the others are in another batch at
+once, before any later fill of their tranche, so that the order of fills is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from engine.database import Database
+from engine.settlement_batch import BatchError, ComposedBatch, compose_batch
+from engine.signed_order import SignatureError
+from settlement.batch import BatchEvent, BatchStatus
+from settlement.batching import TRANSACTION_GAS_CAP, NextBatch
+from settlement.chain import Call, Chain
+from settlement.dvp_calldata import (
+    MAX_CALLDATA_BYTES,
+    Attestation,
+    Refusal,
+    batch_accounts,
+    decode_refusal,
+    encode_settle,
+)
+from settlement.errors import ChainRefusedError
+from settlement.fees import Fees, first_fees
+from settlement.fill_facts import BatchFacts, batch_facts
+from settlement.instruction import InstructionEvent
+from settlement.isolation import Blame, blame, describe
+from settlement.outcomes import tell_failed
+from settlement.postgres_store import (
+    BatchRow,
+    batches_in,
+    create_batch,
+    fills_of_batch,
+    move_batch,
+    move_instructions,
+    postpone_batch,
+)
+from settlement.settlement_config import SettlementConfig
+from settlement.signer import Signer
+from settlement.transactions import ContractCall, batches_without_transaction, sign_and_store
+
+_log = structlog.get_logger()
+
+PAUSE_MAX_S: Final = 60.0
+_EXECUTION_REVERTED: Final = 3
+_GAS_WORDS: Final = ("out of gas", "outofgas", "gas required exceeds", "intrinsic gas")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyBatch:
+    """A batch with all that its transaction needs."""
+
+    row: BatchRow
+    facts: BatchFacts
+    composed: ComposedBatch
+    data: bytes
+
+
+class BatchSubmission:
+    """Takes attested batches to signed transactions, in the order of each tranche's fills."""
+
+    def __init__(self, database: Database, chain: Chain, signer: Signer, config: SettlementConfig) -> None:
+        self._database = database
+        self._chain = chain
+        self._signer = signer
+        self._config = config
+
+    async def sign_attested(self) -> int:
+        """Sign what can go now, up to the limit in flight; returns how many transactions were stored."""
+        signed, blocked = 0, set[int]()
+        async with self._database.connection() as connection:
+            rows, under_way = await self._candidates(connection)
+        for row in rows:
+            if under_way + signed >= self._config.batches_in_flight:
+                break
+            if row.tranche in blocked or not await self._sign(row):
+                blocked.add(row.tranche)
+            else:
+                signed += 1
+        return signed
+
+    async def _candidates(self, connection: asyncpg.Connection) -> tuple[list[BatchRow], int]:
+        """Batches without a transaction, earliest fills first, and how many others are under way."""
+        rows = await batches_in(
+            connection,
+            (BatchStatus.BATCHED, BatchStatus.SUBMITTED, BatchStatus.INCLUDED, BatchStatus.CONFIRMED),
+        )
+        bare = await batches_without_transaction(connection, [row.batch for row in rows])
+        return [row for row in rows if row.batch in bare], len(rows) - len(bare)
+
+    async def _sign(self, row: BatchRow) -> bool:
+        """Sign one batch; False when it, and with it later fills of its tranche, must wait."""
+        if row.not_before > datetime.now(UTC):
+            return False
+        ready = await self._ready(row)
+        if ready is None:
+            return False
+        gas_limit = min(row.gas_bound, TRANSACTION_GAS_CAP)
+        refusal = await self._simulate(ready.data, gas_limit)
+        if refusal is not None:
+            await self._not_now(ready, gas_limit, refusal)
+            return False
+        call = ContractCall(self._config.deployment.dvp, ready.data, gas_limit)
+        fees, next_nonce = await self.fees_now(), await self._chain.transaction_count(self._signer.address)
+        async with self._database.transaction() as connection:
+            await sign_and_store(connection, self._signer, row.batch, call, fees, next_nonce)
+        return True
+
+    async def fees_now(self) -> Fees:
+        """Fees of a first attempt at this moment."""
+        head, suggested = await self._chain.head(), await self._chain.priority_fee()
+        return first_fees(self._config.fees, head.base_fee, suggested)
+
+    async def call_of(self, batch: int, gas_limit: int) -> ContractCall | None:
+        """The call of a batch that was signed before, for its replacement; equal to the first one's."""
+        async with self._database.connection() as connection:
+            found = await batches_in(connection, (BatchStatus.BATCHED, BatchStatus.SUBMITTED))
+        row = next((row for row in found if row.batch == batch), None)
+        ready = await self._ready(row) if row else None
+        return ContractCall(self._config.deployment.dvp, ready.data, gas_limit) if ready else None
+
+    async def _ready(self, row: BatchRow) -> ReadyBatch | None:
+        """Compose and encode a batch; None while the engine has not answered, or once it refused."""
+        async with self._database.connection() as connection:
+            answer = await connection.fetchrow(
+                "select shard, journal_row, row_hash, signature, refusal from engine.attestation"
+                " where batch = $1",
+                row.batch,
+            )
+            if answer is None or (answer["signature"] is None and answer["refusal"] is None):
+                return None
+            tranche, numbers = await fills_of_batch(connection, row.batch)
+            token = await token_of(connection, tranche)
+            cash = self._config.deployment.cash
+            facts = await batch_facts(connection, tranche, numbers, token, cash)
+        if answer["refusal"] is not None:
+            await self._hold(row, f"not attested: {answer['refusal']}")
+            return None
+        return await self._encode(row, facts, answer)
+
+    async def _encode(self, row: BatchRow, facts: BatchFacts, answer: Any) -> ReadyBatch | None:
+        """The batch's call; a batch that cannot be encoded is held, one that is too large is halved."""
+        attestation = Attestation(
+            answer["shard"], answer["journal_row"], answer["row_hash"], answer["signature"]
+        )
+        try:
+            composed = compose_batch(facts.fills)
+            signatures = [facts.signatures[order] for order in composed.orders]
+            data = encode_settle(composed, signatures, attestation)
+        except (BatchError, SignatureError) as error:
+            await self._hold(row, str(error))
+            return None
+        ready = ReadyBatch(row, facts, composed, data)
+        if len(data) > MAX_CALLDATA_BYTES:
+            await self.take_apart(ready, Blame(split=True), f"{len(data)} bytes of calldata")
+            return None
+        return ready
+
+    async def _simulate(self, data: bytes, gas_limit: int) -> Refusal | None:
+        """Why the call would revert on the newest state under this gas limit; None when it would not."""
+        call = Call(self._config.deployment.dvp, data, self._signer.address, gas_limit)
+        try:
+            await self._chain.calls([call])
+        except ChainRefusedError as error:
+            return refusal_of(error)
+        return None
+
+    async def _not_now(self, ready: ReadyBatch, gas_limit: int, refusal: Refusal) -> None:
+        """A simulation failed: more gas where that may help, else blame, else wait."""
+        row, reason = ready.row, describe(refusal)
+        if refusal.error == "" and gas_limit < TRANSACTION_GAS_CAP:
+            async with self._database.transaction() as connection:
+                await postpone_batch(connection, row.batch, 0.0, TRANSACTION_GAS_CAP, "more gas")
+            return
+        verdict = blame(refusal, ready.composed, ready.facts.fills)
+        if verdict.split or verdict.isolated:
+            await self.take_apart(ready, verdict, f"simulation: {reason}")
+            return
+        pause_s = min(0.5 * 2.0 ** min(row.attempts, 10), PAUSE_MAX_S)
+        _log.warning("batch waits", batch=row.batch, tranche=row.tranche, reason=reason, pause_s=pause_s)
+        async with self._database.transaction() as connection:
+            await postpone_batch(connection, row.batch, pause_s, row.gas_bound, f"waits: {reason}")
+
+    async def examine_reverted(self, batch: int) -> tuple[ReadyBatch | None, Blame, str]:
+        """Why a batch that reverted on chain did: its facts, whom to blame, in words.
+
+        Where the call succeeds by now nobody is to blame, and all its fills may be tried again.
+        """
+        async with self._database.connection() as connection:
+            rows = await batches_in(connection, (BatchStatus.SUBMITTED,))
+        row = next(row for row in rows if row.batch == batch)
+        ready = await self._ready(row)
+        if ready is None:
+            return None, Blame(), "reverted on chain"
+        refusal = await self._simulate(ready.data, TRANSACTION_GAS_CAP)
+        if refusal is None:
+            return ready, Blame(), "reverted on chain, would succeed now"
+        return ready, blame(refusal, ready.composed, ready.facts.fills), f"on chain: {describe(refusal)}"
+
+    async def take_apart(self, ready: ReadyBatch, verdict: Blame, reason: str) -> None:
+        """End a batch as reverted; its fills fail or are in new batches when the transaction commits."""
+        async with self._database.transaction() as connection:
+            await self.take_apart_in(connection, ready, verdict, reason)
+
+    async def take_apart_in(
+        self, connection: asyncpg.Connection, ready: ReadyBatch, verdict: Blame, reason: str
+    ) -> None:
+        """As ``take_apart``, in the caller's transaction."""
+        row, numbers = ready.row, [fill.fill_number for fill in ready.facts.fills]
+        _log.warning("batch reverted", batch=row.batch, tranche=row.tranche, reason=reason)
+        await move_batch(connection, row.batch, BatchEvent.REVERT, reason=reason)
+        await move_instructions(connection, row.tranche, numbers, InstructionEvent.REVERT, reason=reason)
+        failing = sorted(verdict.isolated)
+        rest = [number for number in numbers if number not in verdict.isolated]
+        if failing:
+            await self._fail(connection, row, failing, verdict, reason)
+        if rest:
+            await move_instructions(connection, row.tranche, rest, InstructionEvent.RETRY, reason=reason)
+        half = (len(rest) + 1) // 2 if verdict.split else len(rest)
+        for part in (rest[:half], rest[half:]):
+            if part:
+                await self._batch_again(connection, ready, part)
+
+    async def _fail(
+        self, connection: asyncpg.Connection, row: BatchRow, failing: list[int], verdict: Blame, reason: str
+    ) -> None:
+        await move_instructions(connection, row.tranche, failing, InstructionEvent.ISOLATE, reason=reason)
+        words = f"{verdict.reason.value} {verdict.reason.name}: {reason}"
+        await move_instructions(connection, row.tranche, failing, InstructionEvent.FAIL, reason=words)
+        await tell_failed(connection, row.tranche, failing, row.batch, verdict.reason)
+
+    async def _batch_again(
+        self, connection: asyncpg.Connection, ready: ReadyBatch, numbers: Sequence[int]
+    ) -> None:
+        """Another batch for fills whose batch reverted."""
+        kept = set(numbers)
+        composed = compose_batch(fill for fill in ready.facts.fills if fill.fill_number in kept)
+        gas = self._config.batching.gas
+        bound = gas.of(len(numbers), len(composed.orders), len(batch_accounts(composed)))
+        following = NextBatch(list(numbers), min(bound, TRANSACTION_GAS_CAP), full=False)
+        await create_batch(connection, ready.row.tranche, following, reason="again", replaces=ready.row.batch)
+
+    async def _hold(self, row: BatchRow, reason: str) -> None:
+        """Nothing is signed for a batch whose facts are in doubt: an operator decides about its fills."""
+        _log.error("batch held", batch=row.batch, tranche=row.tranche, reason=reason)
+        async with self._database.transaction() as connection:
+            _, numbers = await fills_of_batch(connection, row.batch)
+            await move_batch(connection, row.batch, BatchEvent.REVERT, reason=reason)
+            await move_instructions(connection, row.tranche, numbers, InstructionEvent.HOLD, reason=reason)
+
+
+def refusal_of(error: ChainRefusedError) -> Refusal:
+    """What a node's error says about a call; anything but a revert or a lack of gas is raised again."""
+    message = error.message.lower()
+    if error.data:
+        return decode_refusal(error.data)
+    if (
+        error.code == _EXECUTION_REVERTED
+        or "revert" in message
+        or any(word in message for word in _GAS_WORDS)
+    ):
+        return Refusal(error="", arguments={})
+    raise error
+
+
+async def token_of(connection: asyncpg.Connection, tranche: int) -> bytes:
+    """Address of the tranche's token, from its admission document."""
+    text: str = await connection.fetchval(
+        "select document ->> 'token' from engine.tranche where tranche = $1", tranche
+    )
+    return bytes.fromhex(text.removeprefix("0x"))

@@ -1,0 +1,117 @@
+"""Who is to blame when a batch reverts: a pure reading of the contract's error (DESIGN D9).
+
+An error that names a fill, an order or an account points at fills of the batch; those are isolated and fail,
+the rest are batched again. One that points at nobody in particular halves the batch, until a fill stands
+alone. One that no fill is to blame for (a pause, a missing role) leaves the batch to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.settlement_batch import ComposedBatch, FillFact
+from engine.signed_order import SignedOrder
+from settlement.dvp_calldata import Refusal
+from settlement.fail_reasons import FailReason
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """``isolated``: fills that fail, for ``reason``. ``split``: halve the batch. Neither: it waits."""
+
+    isolated: frozenset[int] = frozenset()
+    reason: FailReason = FailReason.UNKNOWN
+    split: bool = False
+
+
+_WAIT: Final = Blame()
+_SPLIT: Final = Blame(split=True)
+
+_BY_FILL: Final = {
+    "FillTooOld": FailReason.WINDOW_PASSED,
+    "BadFill": FailReason.FILL_REFUSED,
+    "FillOutOfOrder": FailReason.FILL_REFUSED,
+    "PriceBeyondLimit": FailReason.FILL_REFUSED,
+    "CashBeyondLimit": FailReason.FILL_REFUSED,
+}
+_BY_ORDER: Final = frozenset(
+    {
+        "BadOrder",
+        "BadSignature",
+        "OrderNotValid",
+        "StaleVersion",
+        "Overfilled",
+        "OrderCancelled",
+        "OnceOrderSpent",
+    }
+)
+_BY_ACCOUNT: Final = {
+    "HolderNotVerified": FailReason.NOT_ELIGIBLE,
+    "HolderFrozen": FailReason.NOT_ELIGIBLE,
+    "InsufficientLocked": FailReason.TOKENS_MISSING,
+    "InsufficientFree": FailReason.TOKENS_MISSING,
+    "InsufficientCash": FailReason.CASH_MISSING,
+}
+_NOBODY: Final = frozenset(
+    {
+        "AccessControlUnauthorizedAccount",
+        "AttestationRefused",
+        "CashTokenNotAllowed",
+        "EnforcedPause",
+        "FillAlreadySettled",
+        "FillFromTheFuture",
+        "NotTheDvP",
+        "ReentrancyGuardReentrantCall",
+        "TokenPaused",
+        "TrancheNotListed",
+        "UnknownTerms",
+    }
+)
+"""What no fill is to blame for. FillAlreadySettled is among them: such a fill did settle, so it must not
+fail."""
+
+
+def blame(refusal: Refusal, batch: ComposedBatch, fills: Sequence[FillFact]) -> Blame:
+    """Say which fills a refusal is to be blamed on; ``fills`` are the batch's, by ascending number.
+
+    An account's or an order's failing takes all its fills of the batch, and a batch is never blamed whole on
+    an error that names nobody while it can still be halved.
+    """
+    error, index, order_index = refusal.error, refusal.fill_index, refusal.order_index
+    if error in _NOBODY:
+        return _WAIT
+    if error in _BY_FILL and index is not None and index < len(fills):
+        return Blame(frozenset({fills[index].fill_number}), _BY_FILL[error])
+    if error in _BY_ORDER and order_index is not None and order_index < len(batch.orders):
+        order = batch.orders[order_index]
+        return _fills_where(fills, lambda each: each == order, FailReason.ORDER_REFUSED)
+    if error in _BY_ACCOUNT:
+        found = _fills_where(fills, lambda each: each.account == refusal.account, _BY_ACCOUNT[error])
+        if found.isolated:
+            return found
+    return _SPLIT if len(fills) > 1 else Blame(frozenset({fills[0].fill_number}), _alone(refusal))
+
+
+def describe(refusal: Refusal) -> str:
+    """The refusal as one would read it in the contract's sources."""
+    if not refusal.error:
+        return "reverted without a reason"
+    values = refusal.arguments.values()
+    shown = ("0x" + value.hex() if isinstance(value, bytes) else str(value) for value in values)
+    return f"{refusal.error}({', '.join(shown)})"
+
+
+def _fills_where(
+    fills: Sequence[FillFact], concerned: Callable[[SignedOrder], bool], reason: FailReason
+) -> Blame:
+    """The fills of which either order is concerned."""
+    return Blame(
+        frozenset(fill.fill_number for fill in fills if concerned(fill.buy) or concerned(fill.sell)), reason
+    )
+
+
+def _alone(refusal: Refusal) -> FailReason:
+    """The reason of a fill that reverts by itself with an error that names nobody."""
+    return FailReason.COMPLIANCE_REFUSED if refusal.error == "ComplianceRefused" else FailReason.UNKNOWN

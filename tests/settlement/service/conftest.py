@@ -1,0 +1,239 @@
+"""A settlement service on a real PostgreSQL and a real Anvil, with a bench that plays the engine beside it.
+
+``bench``: the schemas applied, the tranche of ``contracts`` in the directory, and one line each to open an
+account, to match a fill (as the projector writes it), to attest (as the attestor does), to see what is
+stored.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settlement
+from engine.database import Database, apply_engine_schema
+from engine.settlement_batch import ComposedBatch, FillFact, attestation_digest, compose_batch
+from engine.signed_order import (
+    SIDE_BUY,
+    KIND_STANDING,
+    SignedOrder,
+    keccak256,
+    order_digest,
+    sign_digest,
+    address_of,
+)
+from ext.records import decode
+from settlement.batch_runner import BatchRunner
+from settlement.batching import BatchingPolicy
+from settlement.chain_rpc import ChainRpc
+from settlement.fill_facts import batch_facts
+from settlement.finality import FinalityRule
+from settlement.settlement_config import SettlementConfig
+from settlement.signer import Signer
+
+SHARD = 1
+ROW_HASH = bytes(32)
+VALID_UNTIL_S = 4_000_000_000
+
+
+def key_of(name: str) -> bytes:
+    """A private key that belongs to a name."""
+    return keccak256(b"key of " + name.encode())
+
+
+@dataclass
+class Bench:
+    """The engine's side of settlement's tables, and the service under test."""
+
+    database: Database
+    chain: ChainRpc
+    contracts: Any
+    config: SettlementConfig
+    tranche: int
+    account_of: dict[bytes, int] = field(default_factory=dict)
+    key_by_address: dict[bytes, bytes] = field(default_factory=dict)
+    fill_number: int = 0
+
+    def runner(self, chain: Any = None, database: Any = None, **changes: Any) -> BatchRunner:
+        """A runner as a fresh process would have it."""
+        config = replace(self.config, **changes)
+        signer = Signer(config.operator_key, config.chain_id)
+        return BatchRunner(database or self.database, chain or self.chain, signer, config)
+
+    def mine(self, blocks: int = 1) -> None:
+        """Let blocks pass."""
+        for _ in range(blocks):
+            self.contracts.node.rpc("evm_mine")
+
+    async def investor(self, name: str, *, lots: int = 0, cash: int = 0) -> bytes:
+        """An investor on chain with an open account; returns the private key."""
+        key: bytes = self.contracts.investor(name, lots=lots, cash=cash)
+        await self.open_account(key)
+        return key
+
+    async def open_account(self, key: bytes) -> int:
+        """Open an account for the owner of a key, as administration does."""
+        async with self.database.connection() as connection:
+            account: int = await connection.fetchval(
+                "insert into engine.account (address, owner) values ($1, 1) returning account",
+                address_of(key),
+            )
+        self.account_of[address_of(key)], self.key_by_address[address_of(key)] = account, key
+        return account
+
+    def buy(self, key: bytes, **changes: Any) -> SignedOrder:
+        """A buy with wide limits."""
+        order: SignedOrder = self.contracts.buy(key, **{"valid_until": VALID_UNTIL_S, **changes})
+        return order
+
+    def sell(self, key: bytes, **changes: Any) -> SignedOrder:
+        """A sell with wide limits."""
+        order: SignedOrder = self.contracts.sell(key, **{"valid_until": VALID_UNTIL_S, **changes})
+        return order
+
+    async def match(
+        self, buy: SignedOrder, sell: SignedOrder, *, signer: bytes | None = None, **changes: Any
+    ) -> int:
+        """A fill as the projector writes it, one lot at 9,900 ticks unless changed; returns its number."""
+        self.fill_number += 1
+        fact: FillFact = self.contracts.fill(self.fill_number, buy, sell, **changes)
+        amount = self.amount_of(fact.lots, fact.price_ticks)
+        async with self.database.transaction() as connection:
+            order_ids = [await self._revision(connection, order, signer) for order in (buy, sell)]
+            await connection.execute(
+                "insert into engine.fill (tranche, fill_number, fill_id, shard, journal_row, price_ticks,"
+                " quantity_lots, amount_minor, terms_id, aggressor, mode, buy_order_id, sell_order_id, buy_account,"
+                " sell_account, buy_nonce, sell_nonce, buy_revision, sell_revision, buyer_fee_minor,"
+                " seller_fee_minor, matched_at_ns) values ($1, $2, $2, $3, 1, $4, $5, $6, $7, 1, 1, $8, $9, $10, $11,"
+                " $12, $13, $14, $15, 0, 0, $16)",
+                self.tranche, self.fill_number, SHARD, fact.price_ticks, fact.lots, amount, fact.terms_id, *order_ids,
+                self.account_of[buy.account], self.account_of[sell.account], buy.nonce, sell.nonce,
+                buy.version, sell.version, fact.match_time_ns,
+            )  # fmt: skip
+        return self.fill_number
+
+    async def _revision(self, connection: Any, order: SignedOrder, signer: bytes | None) -> int:
+        account = self.account_of[order.account]
+        key = signer or self.key_by_address[order.account]
+        order_id = account * 1_000_000 + order.nonce
+        await connection.execute(
+            "insert into engine.order_revision (account, nonce, revision, order_id, tranche, side, standing,"
+            " quantity_lots, price_ticks, cash_limit_minor, fee_limit_minor, valid_until_ns, signature)"
+            " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing",
+            account, order.nonce, order.version, order_id, self.tranche, order.side, order.kind == KIND_STANDING,
+            order.quantity_lots, order.limit_price_ticks, order.cash_limit_per_lot, order.fee_limit,
+            order.valid_until * 10**9, sign_digest(order_digest(self.contracts.venue.domain, order), key),
+        )  # fmt: skip
+        return order_id
+
+    def amount_of(self, lots: int, price_ticks: int) -> int:
+        """Cash of a fill in minor units."""
+        from engine.money import cost_minor
+
+        return cost_minor(lots, price_ticks, self.contracts.terms)
+
+    async def attest(self, key: bytes | None = None) -> int:
+        """Answer what settlement asked, as the attestor does; returns how many batches were attested."""
+        async with self.database.transaction() as connection:
+            asked = await connection.fetch(
+                "select batch, tranche, fill_numbers from engine.attestation"
+                " where signature is null and refusal is null order by batch"
+            )
+            for row in asked:
+                await self._attest_one(connection, row, key or key_of("attestor"))
+        return len(asked)
+
+    async def _attest_one(self, connection: Any, row: Any, key: bytes) -> None:
+        venue, token = self.contracts.venue, self.contracts.tranche.token
+        facts = await batch_facts(connection, row["tranche"], list(row["fill_numbers"]), token, venue.cash)
+        digest = attestation_digest(
+            venue.domain, SHARD, 1, ROW_HASH, token, venue.cash, compose_batch(facts.fills)
+        )
+        await connection.execute(
+            "update engine.attestation set shard = $2, journal_row = 1, row_hash = $3, signature = $4"
+            " where batch = $1",
+            row["batch"], SHARD, ROW_HASH, sign_digest(digest, key),
+        )  # fmt: skip
+
+    async def settle_all(self, runner: BatchRunner, rounds: int = 60) -> None:
+        """Run, attest and mine until every fill is decided; fails the test when that takes too long."""
+        for _ in range(rounds):
+            await runner.round()
+            await self.attest()
+            self.mine()
+            if await self.undecided() == 0:
+                return
+        raise AssertionError(f"undecided: {await self.statuses()}")
+
+    async def undecided(self) -> int:
+        """Fills whose instruction is missing or neither final nor failed."""
+        async with self.database.connection() as connection:
+            count: int = await connection.fetchval(
+                "select count(*) from engine.fill f left join settlement.instruction i using (tranche, fill_number)"
+                " where i.status is null or i.status not in ('final', 'failed')"
+            )
+        return count
+
+    async def statuses(self) -> dict[int, str]:
+        """Status of every instruction by fill number."""
+        rows = await self.rows("select fill_number, status from settlement.instruction order by fill_number")
+        return {row["fill_number"]: row["status"] for row in rows}
+
+    async def steps_of(self, fill_number: int) -> list[str]:
+        """The statuses that a fill went through."""
+        rows = await self.rows(
+            "select status from settlement.transition where subject = 'instruction' and fill_number = $1"
+            " order by transition",
+            fill_number,
+        )
+        return [row["status"] for row in rows]
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """Rows of a query."""
+        async with self.database.connection() as connection:
+            found: list[Any] = await connection.fetch(query, *values)
+        return found
+
+    async def commands(self, source: str) -> list[Any]:
+        """Commands that a source has written for the shard, decoded, in order."""
+        rows = await self.rows(
+            "select record from engine.command_outbox join engine.source using (source) where name = $1"
+            " order by shard, number",
+            source,
+        )
+        return [decode(row["record"]) for row in rows]
+
+
+@pytest.fixture
+async def bench(database: str, contracts: Any) -> AsyncIterator[Bench]:
+    """See the module."""
+    await apply_engine_schema(database)
+    opened = await Database.open(database, name="test", size_max=3)
+    await opened.apply_schema("settlement", Path(settlement.__file__).with_name("schema.sql"))
+    document = {
+        "token": "0x" + contracts.tranche.token.hex(),
+        "registry": "0x" + contracts.tranche.registry.hex(),
+    }
+    async with opened.connection() as connection:
+        await connection.execute("insert into engine.lease (shard) values ($1)", SHARD)
+        tranche = await connection.fetchval(
+            "insert into engine.tranche (symbol, shard, document) values ('HBR1A', $1, $2) returning tranche",
+            SHARD, json.dumps(document),
+        )  # fmt: skip
+    config = SettlementConfig(
+        database_dsn=database,
+        rpc_url=contracts.node.url,
+        operator_key=key_of("operator"),
+        deployment=contracts.venue,
+        finality=FinalityRule(depth_blocks=2),
+        batching=BatchingPolicy(age_max_ns=-(10**18)),
+    )
+    async with ChainRpc(contracts.node.url, contracts.venue.chain_id) as chain:
+        yield Bench(opened, chain, contracts, config, tranche)
+    await opened.close()
