@@ -3,9 +3,9 @@
 ``order_entry`` has seen by then who sends it (201, 202), whether its client order id came before, that the
 tranche is listed (501), whose it is (203), and for a replacement which open order it names (109, 110). Here
 follow phase (502, 503), eligibility (301, 302), terms (117), side, type, time in force, fields not in use
-(104, 105, 106, 504, 107), price (102), quantity (103), end of the signature (115), nonce (113, 112), revision
-(114), for a replacement side (118) and filled quantity (111), then cash limit (116) and fee limit (120). Funds
-(401, 402, 403) come last, in ``order_entry``.
+(104, 105, 106, 504, 107), price (102), quantity (103), end of the signature (115), nonce (113, 112),
+revision (114), for a replacement side (118) and filled quantity (111), then cash limit (116) and fee limit
+(120). Funds (401, 402, 403) come last, in ``order_entry``.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _form_refusal(holding: Holding, command: OrderPlace) -> Refusal | None:
 
 
 def _same_form_refusal(order: OrderState, command: OrderPlace) -> Refusal | None:
-    """What rests is good till cancelled and stays so; only a standing order's signature has later versions."""
+    """What rests stays good till cancelled; only a standing order's signature has later versions."""
     if command.time_in_force != order.time_in_force:
         return Refusal(Reason.UNKNOWN_TIME_IN_FORCE, order.time_in_force, command.time_in_force)
     if command.flags != order.flags or not command.flags & OrderFlag.STANDING:
