@@ -90,9 +90,9 @@ def compose_batch(fills: Iterable[FillFact]) -> ComposedBatch:
         raise BatchError("a batch needs at least one fill")
     _check_numbers_once(ordered)
     tranche_token, cash_token = _the_one_tranche(ordered)
-    index_of = _orders_by_need(ordered)
+    orders = sorted(_orders_needed(ordered), key=_order_key)
+    index_of = {order: index for index, order in enumerate(orders)}
     packed = b"".join(pack_fill(fill, index_of[fill.buy], index_of[fill.sell]) for fill in ordered)
-    orders = list(index_of)
     return ComposedBatch(
         tranche_token=tranche_token,
         cash_token=cash_token,
@@ -179,26 +179,30 @@ def _the_one_tranche(ordered: list[FillFact]) -> tuple[bytes, bytes]:
     return tranche_token, cash_token
 
 
-def _orders_by_need(ordered: list[FillFact]) -> dict[SignedOrder, int]:
-    """Each order once, with its index, in the order the fills need them; versions of one key must ascend."""
-    index_of: dict[SignedOrder, int] = {}
+def _order_key(order: SignedOrder) -> tuple[bytes, int, int, int]:
+    """What orders are sorted by in a batch."""
+    return order.account, order.kind, order.nonce, order.version
+
+
+def _orders_needed(ordered: list[FillFact]) -> set[SignedOrder]:
+    """Each order once; along the fills the versions of one key must ascend."""
+    needed: set[SignedOrder] = set()
     newest: dict[tuple[bytes, int, int], SignedOrder] = {}
     for fill in ordered:
         for order in (fill.buy, fill.sell):
-            if order in index_of:
-                continue
-            _check_version(fill, newest.get((order.account, order.kind, order.nonce)), order)
-            newest[(order.account, order.kind, order.nonce)] = order
-            index_of[order] = len(index_of)
-    if len(index_of) > MAX_ORDERS:
-        raise BatchError(f"a batch holds at most {MAX_ORDERS} orders, not {len(index_of)}")
-    return index_of
+            key = (order.account, order.kind, order.nonce)
+            before = newest.get(key)
+            if before is not None and order != before:
+                _check_version(fill, before, order)
+            newest[key] = order
+            needed.add(order)
+    if len(needed) > MAX_ORDERS:
+        raise BatchError(f"a batch holds at most {MAX_ORDERS} orders, not {len(needed)}")
+    return needed
 
 
-def _check_version(fill: FillFact, before: SignedOrder | None, order: SignedOrder) -> None:
+def _check_version(fill: FillFact, before: SignedOrder, order: SignedOrder) -> None:
     """Refuse what the contract would refuse: a spent once-order, or a version not above the one before."""
-    if before is None:
-        return
     if order.kind == KIND_ONCE:
         raise BatchError(f"fill {fill.fill_number}: a once-order's nonce {order.nonce} is used by two orders")
     if order.version <= before.version:

@@ -1,6 +1,6 @@
 """The bytes between settlement and the DvP contract: the call that settles a batch, and what comes back.
 
-Orders travel packed, 136 bytes each with a compact signature (``contracts/libraries/PackedOrders.sol``),
+Orders travel packed, 120 bytes each with a compact signature (``contracts/libraries/PackedOrders.sol``),
 because at 1,000 orders the calldata floor of EIP-7623 would cost more than their execution.
 """
 
@@ -18,11 +18,10 @@ from engine.settlement_batch import BatchError, ComposedBatch
 from engine.signed_order import SignedOrder, compact_signature
 from settlement.contract_abi import ContractName, Signature, contract_abi, decode_event
 
-ORDER_BYTES: Final = 136
+ORDER_BYTES: Final = 120
 MAX_CALLDATA_BYTES: Final = 120 * 1024
 """What node pools take of one transaction, envelope included (DESIGN D9)."""
-_HEAD: Final = struct.Struct(">HBBQIQQQ")
-_UINT128: Final = 16
+_FIELDS: Final = struct.Struct(">HBBQIQQQQQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +93,9 @@ def encode_settle(batch: ComposedBatch, signatures: Sequence[bytes], attestation
 
 
 def pack_order(order: SignedOrder, participant: int, signature: bytes) -> bytes:
-    """One order as its 136 bytes. Raises BatchError for a field that does not fit, SignatureError."""
+    """One order as its 120 bytes. Raises BatchError for a field that does not fit, SignatureError."""
     try:
-        head = _HEAD.pack(
+        fields = _FIELDS.pack(
             participant,
             order.side,
             order.kind,
@@ -105,13 +104,12 @@ def pack_order(order: SignedOrder, participant: int, signature: bytes) -> bytes:
             order.valid_until,
             order.quantity_lots,
             order.limit_price_ticks,
+            order.cash_limit_per_lot,
+            order.fee_limit,
         )
-        limits = b"".join(
-            limit.to_bytes(_UINT128, "big") for limit in (order.cash_limit_per_lot, order.fee_limit)
-        )
-    except (struct.error, OverflowError) as error:
+    except struct.error as error:
         raise BatchError(f"an order of nonce {order.nonce} does not fit its fields: {error}") from error
-    return head + limits + compact_signature(signature)
+    return fields + compact_signature(signature)
 
 
 def decode_refusal(data: bytes) -> Refusal:

@@ -7,6 +7,7 @@ import {FillCash} from "./libraries/FillCash.sol";
 import {NetPairing} from "./libraries/NetPairing.sol";
 import {PackedFill, PackedFillLib} from "./libraries/PackedFill.sol";
 import {PackedOrders} from "./libraries/PackedOrders.sol";
+import {Tally} from "./libraries/Tally.sol";
 import {OrderLedger} from "./mixins/OrderLedger.sol";
 import {SigningKeys} from "./mixins/SigningKeys.sol";
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
@@ -29,6 +30,8 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 /// @dev Immutable; a successor is a new contract. Deploys its vault, which obeys no other.
 contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, SigningKeys, OrderLedger {
     using PackedOrders for uint256;
+    using Tally for uint256[];
+    using Tally for int256[];
 
     /// @notice How the tokens of a tranche are held between match and settlement. `Locked`: by the holder's own lock.
     enum Mode {
@@ -55,7 +58,6 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
         uint256 termsId;
         uint256 tickValueE18;
         uint256 accruedE9PerLot;
-        uint256 orderCount;
     }
 
     event TrancheListed(address indexed trancheToken, Mode mode);
@@ -120,8 +122,8 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
     }
 
     /// @notice Settles one batch whole. Submitters only; BatchSettled.
-    /// @dev Checks, then effects (orders, fill numbers), then the two legs. Errors name the order or fill by its index in
-    ///      the batch, or the account.
+    /// @dev Effects (fill numbers, orders) before interactions (the two legs); a check that fails, wherever it stands, undoes
+    ///      all. Errors name the order or fill by its index in the batch, or the account.
     /// @param accounts the participants, each once, ascending
     /// @param orders packed orders with their signatures, see PackedOrders
     /// @param fills packed fills by ascending number, see PackedFill
@@ -137,16 +139,15 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
         if (orders.length % PackedOrders.BYTES != 0 || fills.length % PackedFillLib.BYTES != 0 || fills.length == 0) {
             revert MalformedBatch();
         }
-        bytes32 fillsHash = keccak256(fills);
-        _checkAscending(accounts);
-        (uint256[] memory validUntil, bytes32 ordersHash) = _checkOrders(batch, accounts, orders);
-        _checkAttestation(batch, fillsHash, ordersHash, attestation);
-        _settleFills(batch, accounts, orders, fills, validUntil);
+        bytes memory fillWords = fills;
+        bytes32 fillsHash = keccak256(fillWords);
+        _settle(batch, accounts, orders, fillWords, fillsHash, attestation);
+        uint256 count = fillWords.length / PackedFillLib.BYTES;
         emit BatchSettled(
             batch.trancheToken,
-            uint40(PackedFillLib.load(fills, 0).number()),
-            uint40(PackedFillLib.load(fills, fills.length / PackedFillLib.BYTES - 1).number()),
-            uint32(fills.length / PackedFillLib.BYTES),
+            uint40(PackedFillLib.load(fillWords, 0).number()),
+            uint40(PackedFillLib.load(fillWords, count - 1).number()),
+            uint32(count),
             batch.shard,
             batch.journalRow,
             batch.rowHash,
@@ -186,18 +187,21 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
         return _domainSeparatorV4();
     }
 
-    function _settleFills(
+    function _settle(
         Batch calldata batch,
         address[] calldata accounts,
         bytes calldata orders,
-        bytes calldata fills,
-        uint256[] memory validUntil
+        bytes memory fills,
+        bytes32 fillsHash,
+        bytes calldata attestation
     ) private {
+        _checkAscending(accounts);
         int256[] memory netLots = new int256[](accounts.length);
         int256[] memory netCash = new int256[](accounts.length);
-        uint256[] memory used = new uint256[](validUntil.length);
+        uint256[] memory used = new uint256[](orders.length / PackedOrders.BYTES);
         _walkFills(batch.trancheToken, orders, fills, used, netLots, netCash);
-        _useOrders(accounts, orders, used, validUntil);
+        bytes32 ordersHash = _useOrders(batch, accounts, orders, used);
+        _checkAttestation(batch, fillsHash, ordersHash, attestation);
         (Delivery[] memory deliveries, address[] memory flat) = NetPairing.pair(accounts, netLots);
         ILockedDelivery(batch.trancheToken).deliverLocked(deliveries, flat);
         vault.settle(batch.cashToken, accounts, netCash);
@@ -209,43 +213,6 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
             if (accounts[i] <= before) revert ParticipantsNotAscending(i);
             before = accounts[i];
         }
-    }
-
-    /// @dev Each order well formed and signed by its account or a key of it. Returns the last second each is valid, which
-    ///      also honours the key's, and the hash of the orders' struct hashes.
-    function _checkOrders(Batch calldata batch, address[] calldata accounts, bytes calldata orders)
-        private
-        view
-        returns (uint256[] memory validUntil, bytes32 ordersHash)
-    {
-        uint256 count = orders.length / PackedOrders.BYTES;
-        validUntil = new uint256[](count);
-        bytes32[] memory hashes = new bytes32[](count);
-        bytes32 separator = _domainSeparatorV4();
-        for (uint256 i = 0; i < count; ++i) {
-            uint256 order = PackedOrders.positionOf(orders, i);
-            uint256 participant = order.participant();
-            if (participant >= accounts.length || order.side() == 0 || order.side() > 2 || order.kind() > 1) revert BadOrder(i);
-            address account = accounts[participant];
-            hashes[i] = order.structHash(account, batch.trancheToken, batch.cashToken);
-            validUntil[i] = _validUntil(i, order, account, MessageHashUtils.toTypedDataHash(separator, hashes[i]));
-        }
-        assembly ("memory-safe") {
-            ordersHash := keccak256(add(hashes, 0x20), mul(count, 0x20))
-        }
-    }
-
-    function _validUntil(uint256 index, uint256 order, address account, bytes32 digest)
-        private
-        view
-        returns (uint256 until)
-    {
-        (bytes32 r, bytes32 vs) = order.signature();
-        (address signer,,) = ECDSA.tryRecover(digest, r, vs);
-        uint256 keyUntil = signer == address(0) ? 0 : _signsUntil(account, signer);
-        if (keyUntil == 0) revert BadSignature(index, account, signer);
-        until = order.validUntil();
-        if (keyUntil < until) until = keyUntil;
     }
 
     function _checkAttestation(
@@ -275,7 +242,7 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
     function _walkFills(
         address trancheToken,
         bytes calldata orders,
-        bytes calldata fills,
+        bytes memory fills,
         uint256[] memory used,
         int256[] memory netLots,
         int256[] memory netCash
@@ -284,13 +251,42 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
         walk.oldest = block.timestamp - settlementWindow;
         walk.newest = block.timestamp + CLOCK_SKEW;
         walk.bitmapWord = type(uint256).max;
-        walk.orderCount = used.length;
-        uint256 count = fills.length / PackedFillLib.BYTES;
-        for (uint256 i = 0; i < count; ++i) {
-            PackedFill fill = PackedFillLib.load(fills, i);
-            _markFill(walk, trancheToken, i, fill);
-            _checkFill(walk, trancheToken, i, fill);
-            _addFill(walk, i, fill, orders, used, netLots, netCash);
+        unchecked {
+            uint256 count = fills.length / PackedFillLib.BYTES;
+            for (uint256 i = 0; i < count; ++i) {
+                PackedFill fill = PackedFillLib.load(fills, i);
+                _markFill(walk, trancheToken, i, fill);
+                uint256 matchTime = fill.matchTime();
+                if (matchTime < walk.oldest) revert FillTooOld(i, matchTime);
+                if (matchTime > walk.newest) revert FillFromTheFuture(i, matchTime);
+                if (fill.termsId() != walk.termsId || i == 0) _loadTerms(walk, trancheToken, i, fill.termsId());
+                uint256 lots = fill.lots();
+                uint256 price = fill.priceTicks();
+                uint256 amount = FillCash.amountMinor(lots, price, walk.tickValueE18, walk.accruedE9PerLot);
+                uint256 buy = fill.buyOrder();
+                uint256 sell = fill.sellOrder();
+                if (lots == 0 || fill.rest() != 0 || buy >= used.length || sell >= used.length) revert BadFill(i);
+
+                uint256 order = PackedOrders.positionOf(orders, buy);
+                uint256 limits = order.limits();
+                uint256 head = order.head();
+                if (head.side() != PackedOrders.BUY || head.participant() >= netLots.length) revert BadOrder(buy);
+                if (price > limits >> 192) revert PriceBeyondLimit(i, buy);
+                if (amount > lots * ((limits >> 128) & type(uint64).max)) revert CashBeyondLimit(i, buy, amount);
+                used.use(buy, lots, matchTime);
+                netLots.add(head.participant(), int256(lots));
+                netCash.add(head.participant(), -int256(amount));
+
+                order = PackedOrders.positionOf(orders, sell);
+                limits = order.limits();
+                head = order.head();
+                if (head.side() != PackedOrders.SELL || head.participant() >= netLots.length) revert BadOrder(sell);
+                if (price < limits >> 192) revert PriceBeyondLimit(i, sell);
+                if (amount < lots * ((limits >> 128) & type(uint64).max)) revert CashBeyondLimit(i, sell, amount);
+                used.use(sell, lots, matchTime);
+                netLots.add(head.participant(), -int256(lots));
+                netCash.add(head.participant(), int256(amount));
+            }
         }
         _settledFills[trancheToken][walk.bitmapWord] = walk.bitmap;
     }
@@ -301,29 +297,21 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
             uint256 number = fill.number();
             if (number < walk.nextNumber) revert FillOutOfOrder(i, number);
             walk.nextNumber = number + 1;
-            uint256 word = number >> 8;
-            if (word != walk.bitmapWord) {
-                if (i != 0) _settledFills[trancheToken][walk.bitmapWord] = walk.bitmap;
-                walk.bitmapWord = word;
-                walk.bitmap = _settledFills[trancheToken][word];
-            }
-            uint256 bit = 1 << (number & 0xff);
-            if (walk.bitmap & bit != 0) revert FillAlreadySettled(i, number);
-            walk.bitmap |= bit;
+            if (number >> 8 != walk.bitmapWord) _nextBitmap(walk, trancheToken, number >> 8);
+            uint256 bitmap = walk.bitmap;
+            uint256 marked = bitmap | (1 << (number & 0xff));
+            if (marked == bitmap) revert FillAlreadySettled(i, number);
+            walk.bitmap = marked;
         }
     }
 
-    /// @dev Age, indices, and the terms, which are fetched when they change.
-    function _checkFill(Walk memory walk, address trancheToken, uint256 i, PackedFill fill) private view {
-        uint256 matchTime = fill.matchTime();
-        if (matchTime < walk.oldest) revert FillTooOld(i, matchTime);
-        if (matchTime > walk.newest) revert FillFromTheFuture(i, matchTime);
-        if (
-            fill.rest() != 0 || fill.lots() == 0 || fill.buyOrder() >= walk.orderCount
-                || fill.sellOrder() >= walk.orderCount
-        ) revert BadFill(i);
-        uint256 termsId = fill.termsId();
-        if (termsId == walk.termsId && termsId != 0) return;
+    function _nextBitmap(Walk memory walk, address trancheToken, uint256 word) private {
+        if (walk.bitmapWord != type(uint256).max) _settledFills[trancheToken][walk.bitmapWord] = walk.bitmap;
+        walk.bitmapWord = word;
+        walk.bitmap = _settledFills[trancheToken][word];
+    }
+
+    function _loadTerms(Walk memory walk, address trancheToken, uint256 i, uint256 termsId) private view {
         (uint256 tickValueE9, uint256 factorE9, uint256 accruedE9PerLot,) =
             ILockedDelivery(trancheToken).terms(uint16(termsId));
         if (tickValueE9 == 0) revert UnknownTerms(i, termsId);
@@ -332,69 +320,53 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
         walk.accruedE9PerLot = accruedE9PerLot;
     }
 
-    function _addFill(
-        Walk memory walk,
-        uint256 i,
-        PackedFill fill,
-        bytes calldata orders,
-        uint256[] memory used,
-        int256[] memory netLots,
-        int256[] memory netCash
-    ) private pure {
-        uint256 lots = fill.lots();
-        uint256 price = fill.priceTicks();
-        uint256 amount = FillCash.amountMinor(lots, price, walk.tickValueE18, walk.accruedE9PerLot);
-        unchecked {
-            uint256 index = fill.buyOrder();
-            uint256 order = PackedOrders.positionOf(orders, index);
-            if (order.side() != PackedOrders.BUY) revert BadFill(i);
-            if (price > order.limitPriceTicks()) revert PriceBeyondLimit(i, index);
-            if (amount > lots * order.cashLimitPerLot()) revert CashBeyondLimit(i, index, amount);
-            used[index] = _usedMore(used[index], lots, fill.matchTime());
-            index = order.participant();
-            netLots[index] += int256(lots);
-            netCash[index] -= int256(amount);
-
-            index = fill.sellOrder();
-            order = PackedOrders.positionOf(orders, index);
-            if (order.side() != PackedOrders.SELL) revert BadFill(i);
-            if (price < order.limitPriceTicks()) revert PriceBeyondLimit(i, index);
-            if (amount < lots * order.cashLimitPerLot()) revert CashBeyondLimit(i, index, amount);
-            used[index] = _usedMore(used[index], lots, fill.matchTime());
-            index = order.participant();
-            netLots[index] -= int256(lots);
-            netCash[index] += int256(amount);
-        }
-    }
-
-    function _usedMore(uint256 used, uint256 lots, uint256 matchTime) private pure returns (uint256) {
-        unchecked {
-            uint256 last = used >> 64;
-            return ((used & type(uint64).max) + lots) | ((matchTime > last ? matchTime : last) << 64);
-        }
-    }
-
-    /// @dev Books what each order used, in the order of the batch, so that versions of one key must ascend.
+    /// @dev Each order signed by its account or a key of it, valid when it matched last, and within its quantity; books what
+    ///      it used, in the order of the batch, so that versions of one key must ascend. `used` becomes the struct hashes,
+    ///      whose hash is returned.
     function _useOrders(
+        Batch calldata batch,
         address[] calldata accounts,
         bytes calldata orders,
-        uint256[] memory used,
-        uint256[] memory validUntil
-    ) private {
+        uint256[] memory used
+    ) private returns (bytes32 ordersHash) {
+        bytes32 separator = _domainSeparatorV4();
+        OnceRun memory run;
         for (uint256 i = 0; i < used.length; ++i) {
+            uint256 position = PackedOrders.positionOf(orders, i);
+            uint256 head = position.head();
+            address account = accounts[head.participant()];
+            bytes32 structHash = position.structHash(account, batch.trancheToken, batch.cashToken);
+            _checkValidity(i, position, account, MessageHashUtils.toTypedDataHash(separator, structHash), used[i] >> 64);
             uint256 lots = used[i] & type(uint64).max;
-            uint256 lastMatchTime = used[i] >> 64;
             if (lots == 0) revert OrderUnused(i);
-            if (lastMatchTime > validUntil[i]) revert OrderNotValid(i, validUntil[i], lastMatchTime);
-            uint256 order = PackedOrders.positionOf(orders, i);
-            address account = accounts[order.participant()];
-            if (order.kind() == PackedOrders.ONCE) {
-                _useOnce(i, account, order.nonce(), order.quantityLots(), lots);
+            if (head.kind() == PackedOrders.ONCE) {
+                _useOnce(run, i, account, head.nonce(), head.quantityLots(), lots);
+            } else if (head.kind() == PackedOrders.STANDING) {
+                _useStanding(i, account, head.nonce(), head.version(), head.quantityLots(), lots, used[i] >> 64);
             } else {
-                _useStanding(
-                    i, account, order.nonce(), order.version(), order.quantityLots(), lots, lastMatchTime
-                );
+                revert BadOrder(i);
             }
+            used[i] = uint256(structHash);
         }
+        _flush(run);
+        assembly ("memory-safe") {
+            ordersHash := keccak256(add(used, 0x20), shl(5, mload(used)))
+        }
+    }
+
+    /// @dev The signature is of the account or of a key of it, and order and key are valid at the last match.
+    function _checkValidity(uint256 i, uint256 position, address account, bytes32 digest, uint256 matchTime)
+        private
+        view
+    {
+        (bytes32 r, bytes32 vs) = position.signature();
+        (address signer,,) = ECDSA.tryRecover(digest, r, vs);
+        uint256 until = position.head().validUntil();
+        if (signer != account) {
+            uint256 keyUntil = signer == address(0) ? 0 : _keyValidUntil(account, signer);
+            if (keyUntil == 0) revert BadSignature(i, account, signer);
+            if (keyUntil < until) until = keyUntil;
+        }
+        if (matchTime > until) revert OrderNotValid(i, until, matchTime);
     }
 }

@@ -55,9 +55,9 @@ def fill(number: int, buy: SignedOrder, sell: SignedOrder, lots: int = 1) -> Fil
 BUY, SELL = order(1, SIDE_BUY), order(2, SIDE_SELL)
 
 
-def test_each_order_appears_once_in_the_order_the_fills_need_it():
+def test_each_order_appears_once_by_account_and_key():
     other = order(3, SIDE_BUY)
-    batch = compose_batch([fill(9, other, SELL), fill(4, BUY, SELL), fill(7, BUY, SELL)])
+    batch = compose_batch([fill(4, other, SELL), fill(9, BUY, SELL), fill(7, BUY, SELL)])
     assert batch.orders == [BUY, SELL, other]
     assert (batch.first_fill, batch.last_fill, batch.fill_count) == (4, 9, 3)
 
@@ -132,12 +132,17 @@ def test_the_attestation_is_plain_eip_712():
 def test_versions_of_one_key_follow_each_other_in_one_batch():
     newer = replace(BUY, version=1, quantity_lots=200)
     batch = compose_batch([fill(1, BUY, SELL), fill(2, newer, SELL)])
-    assert batch.orders == [BUY, SELL, newer]
+    assert batch.orders == [BUY, newer, SELL]
 
 
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
+        pytest.param(
+            [fill(1, BUY, SELL), fill(2, replace(BUY, version=1), SELL), fill(3, BUY, SELL)],
+            "fill 3: version 0 comes after 1",
+            id="back to an old version",
+        ),
         pytest.param([], "at least one", id="no fill"),
         pytest.param([fill(1, BUY, SELL)] * 2, "fill 1 appears twice", id="number used twice"),
         pytest.param([fill(1, SELL, SELL)], "wrong side", id="seller buys"),

@@ -12,9 +12,10 @@ using PackedFillLib for PackedFill global;
 library PackedFillLib {
     uint256 internal constant BYTES = 32;
 
-    function load(bytes calldata fills, uint256 index) internal pure returns (PackedFill fill) {
+    /// @dev From memory, because the optimizer would read calldata anew for every field of the fill.
+    function load(bytes memory fills, uint256 index) internal pure returns (PackedFill fill) {
         assembly ("memory-safe") {
-            fill := calldataload(add(fills.offset, mul(index, BYTES)))
+            fill := mload(add(add(fills, 0x20), shl(5, index)))
         }
     }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @title Orders as they lie in the calldata of a batch, 136 bytes each, big-endian
+/// @title Orders as they lie in the calldata of a batch, 120 bytes each, big-endian
 /// @notice participant u16 | side u8 | kind u8 | nonce u64 | version u32 | validUntil u64 | quantityLots u64
-///         | limitPriceTicks u64 | cashLimitPerLot u128 | feeLimit u128 | r b32 | s with the parity of v in its top bit
-///         b32 (EIP-2098). `participant` is an index into the batch's accounts; tranche and cash token are the batch's.
-/// @dev Readers take the calldata position of an order; the caller guarantees that it lies within the bytes.
+///         | limitPriceTicks u64 | cashLimitPerLot u64 | feeLimit u64 | r b32 | s with the parity of v in its top bit b32
+///         (EIP-2098). `participant` is an index into the batch's accounts; tranche and cash token are the batch's.
+/// @dev Positions are those of calldata; the caller guarantees that they lie within the bytes. Loops read an order's `head`
+///      and `limits` once each and take the fields out of them.
 library PackedOrders {
-    uint256 internal constant BYTES = 136;
+    uint256 internal constant BYTES = 120;
     uint8 internal constant BUY = 1;
     uint8 internal constant SELL = 2;
     uint8 internal constant ONCE = 0;
@@ -24,48 +25,54 @@ library PackedOrders {
         }
     }
 
-    function participant(uint256 position) internal pure returns (uint256) {
-        return _head(position) >> 240;
+    /// @notice The first 32 bytes of an order: all fields up to `quantityLots`.
+    function head(uint256 position) internal pure returns (uint256) {
+        return _word(position);
     }
 
-    function side(uint256 position) internal pure returns (uint256) {
-        return (_head(position) >> 232) & 0xff;
+    function participant(uint256 head_) internal pure returns (uint256) {
+        return head_ >> 240;
     }
 
-    function kind(uint256 position) internal pure returns (uint256) {
-        return (_head(position) >> 224) & 0xff;
+    function side(uint256 head_) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := byte(2, head_)
+        }
     }
 
-    function nonce(uint256 position) internal pure returns (uint256) {
-        return (_head(position) >> 160) & type(uint64).max;
+    function kind(uint256 head_) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := byte(3, head_)
+        }
     }
 
-    function version(uint256 position) internal pure returns (uint256) {
-        return (_head(position) >> 128) & type(uint32).max;
+    function nonce(uint256 head_) internal pure returns (uint256) {
+        return (head_ >> 160) & type(uint64).max;
     }
 
-    function validUntil(uint256 position) internal pure returns (uint256) {
-        return (_head(position) >> 64) & type(uint64).max;
+    function version(uint256 head_) internal pure returns (uint256) {
+        return (head_ >> 128) & type(uint32).max;
     }
 
-    function quantityLots(uint256 position) internal pure returns (uint256) {
-        return _head(position) & type(uint64).max;
+    function validUntil(uint256 head_) internal pure returns (uint256) {
+        return (head_ >> 64) & type(uint64).max;
     }
 
-    function limitPriceTicks(uint256 position) internal pure returns (uint256) {
-        return _word(position + 32) >> 192;
+    function quantityLots(uint256 head_) internal pure returns (uint256) {
+        return head_ & type(uint64).max;
     }
 
-    function cashLimitPerLot(uint256 position) internal pure returns (uint256) {
-        return _word(position + 40) >> 128;
-    }
-
-    function feeLimit(uint256 position) internal pure returns (uint256) {
-        return _word(position + 56) >> 128;
+    /// @notice limitPriceTicks u64 | cashLimitPerLot u64 | feeLimit u64 | 64 bits of the signature
+    function limits(uint256 position) internal pure returns (uint256) {
+        unchecked {
+            return _word(position + 32);
+        }
     }
 
     function signature(uint256 position) internal pure returns (bytes32 r, bytes32 vs) {
-        return (bytes32(_word(position + 72)), bytes32(_word(position + 104)));
+        unchecked {
+            return (bytes32(_word(position + 56)), bytes32(_word(position + 88)));
+        }
     }
 
     /// @notice `hashStruct` of the order under EIP-712.
@@ -76,41 +83,31 @@ library PackedOrders {
         returns (bytes32 hash)
     {
         bytes32 typeHash = TYPE_HASH;
-        uint256 m;
         assembly ("memory-safe") {
-            m := mload(0x40)
+            let u64 := 0xffffffffffffffff
+            let front := calldataload(position)
+            let bounds := calldataload(add(position, 32))
+            let m := mload(0x40)
             mstore(m, typeHash)
             mstore(add(m, 0x20), account)
             mstore(add(m, 0x40), trancheToken)
             mstore(add(m, 0x60), cashToken)
-        }
-        _put(m + 0x80, side(position));
-        _put(m + 0xa0, kind(position));
-        _put(m + 0xc0, quantityLots(position));
-        _put(m + 0xe0, limitPriceTicks(position));
-        _put(m + 0x100, cashLimitPerLot(position));
-        _put(m + 0x120, feeLimit(position));
-        _put(m + 0x140, validUntil(position));
-        _put(m + 0x160, nonce(position));
-        _put(m + 0x180, version(position));
-        assembly ("memory-safe") {
+            mstore(add(m, 0x80), byte(2, front)) // side
+            mstore(add(m, 0xa0), byte(3, front)) // kind
+            mstore(add(m, 0xc0), and(front, u64)) // quantityLots
+            mstore(add(m, 0xe0), shr(192, bounds)) // limitPriceTicks
+            mstore(add(m, 0x100), and(shr(128, bounds), u64)) // cashLimitPerLot
+            mstore(add(m, 0x120), and(shr(64, bounds), u64)) // feeLimit
+            mstore(add(m, 0x140), and(shr(64, front), u64)) // validUntil
+            mstore(add(m, 0x160), and(shr(160, front), u64)) // nonce
+            mstore(add(m, 0x180), and(shr(128, front), 0xffffffff)) // version
             hash := keccak256(m, 0x1a0)
         }
-    }
-
-    function _head(uint256 position) private pure returns (uint256) {
-        return _word(position);
     }
 
     function _word(uint256 position) private pure returns (uint256 word) {
         assembly ("memory-safe") {
             word := calldataload(position)
-        }
-    }
-
-    function _put(uint256 where, uint256 value) private pure {
-        assembly ("memory-safe") {
-            mstore(where, value)
         }
     }
 }

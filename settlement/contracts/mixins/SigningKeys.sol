@@ -51,9 +51,8 @@ abstract contract SigningKeys {
         return _grants[account][key];
     }
 
-    /// @dev Last second at which `key` signs for `account`; 0 if it never does.
-    function _signsUntil(address account, address key) internal view returns (uint256) {
-        if (key == account) return type(uint64).max;
+    /// @dev Last second at which a further `key` signs for `account`; 0 if it never does.
+    function _keyValidUntil(address account, address key) internal view returns (uint256) {
         KeyGrant memory grant = _grants[account][key];
         if (grant.revokedFrom == 0 || grant.validUntil < grant.revokedFrom) return grant.validUntil;
         return grant.revokedFrom - 1;
