@@ -44,8 +44,15 @@ class Streams:
     event before those that this gateway reads.
     """
 
-    def __init__(self, database: Database, lag: RecordLag, fan_out: FanOut, listings: Listings) -> None:
-        self.began: dict[int, int] = {}
+    def __init__(
+        self,
+        database: Database,
+        lag: RecordLag,
+        fan_out: FanOut,
+        listings: Listings,
+        began: Mapping[int, int],
+    ) -> None:
+        self._began = began
         self._database = database
         self._lag = lag
         self._fan_out = fan_out
@@ -64,7 +71,7 @@ class Streams:
         if account.isascii() and account.isdigit() and len(account) < 11 and rest:
             if rest.startswith(CASH_PREFIX):
                 shard = rest[len(CASH_PREFIX) :]
-                if shard.isdigit() and any(shard == str(known) for known in self.began):
+                if shard.isdigit() and any(shard == str(known) for known in self._began):
                     return StreamKey(int(account), 0, int(shard))
             else:
                 listing = self._listings.of_symbol(rest)
@@ -93,10 +100,10 @@ class Streams:
         """Read where the accounts' streams stood; the result, called at once before joining them live,
         says where they stand. Raises CommandRefused (712) when the records are too far behind.
         """
-        places = [(0, shard) for shard in self.began]
+        places = [(0, shard) for shard in self._began]
         places += [(listing.tranche, listing.shard) for listing in self._listings.all()]
         keys = [StreamKey(account, tranche, shard) for account in accounts for tranche, shard in places]
-        for shard, before in self.began.items():
+        for shard, before in self._began.items():
             await self._lag.until(shard, before)
         recorded = await self._last_recorded(keys)
 
@@ -108,7 +115,7 @@ class Streams:
 
     async def _last_recorded(self, keys: list[StreamKey]) -> dict[StreamKey, int]:
         columns = [[key[field] for key in keys] for field in range(3)]
-        before = [self.began.get(key.shard, 0) for key in keys]
+        before = [self._began.get(key.shard, 0) for key in keys]
         async with self._database.connection() as connection:
             rows = await connection.fetch(_LAST, *columns, before)
         return {
