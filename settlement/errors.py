@@ -7,7 +7,8 @@
     ├── ChainError           what the node said or did not say
     │   ├── ChainUnavailableError  no answer: it may or may not have acted
     │   ├── ChainRefusedError      a JSON-RPC error, with its code and data
-    │   └── WrongChainError        the node serves another chain than the configured one
+    │   ├── WrongChainError        the node serves another chain than the configured one
+    │   └── DeepReorganisationError  the chain lost a block that was final
     └── AlreadyRunningError  another settlement process holds the database's settlement lock
 """
 
@@ -42,6 +43,10 @@ class ChainRefusedError(ChainError):
 
 class WrongChainError(ChainError):
     """The node's chain id is not the configured one; nothing is signed for it."""
+
+
+class DeepReorganisationError(ChainError):
+    """A block that the finality rule called final is not on the chain any more: an operator must look."""
 
 
 class AlreadyRunningError(SettlementError):

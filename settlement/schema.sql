@@ -126,7 +126,7 @@ create table settlement.told (
     address        bytea not null,
     tranche        integer not null,
     account        integer,
-    amount         numeric(78) not null default 0,
+    amount         bigint not null default 0,
     eligible       boolean not null default false,
     until_s        bigint not null default 0,
     refusals       integer not null default 0,  -- by the shard, since it last took one
@@ -135,6 +135,13 @@ create table settlement.told (
 );
 create index told_of_nobody on settlement.told (address) where account is null;
 create index told_again on settlement.told (not_before) where not_before is not null;
+
+-- Up to which event of a shard, and which of our commands, the watcher has read the shard's answers.
+create table settlement.answers_read (
+    shard          integer primary key,
+    event          bigint not null,
+    number         bigint not null
+);
 
 -- Reconciliation -----------------------------------------------------------------------------------------------------
 

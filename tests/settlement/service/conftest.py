@@ -8,8 +8,7 @@ stored.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,21 @@ import pytest
 
 import settlement
 from engine.database import Database, apply_engine_schema
-from engine.settlement_batch import ComposedBatch, FillFact, attestation_digest, compose_batch
+from engine.money import cost_minor
+from engine.settlement_batch import FillFact, attestation_digest, compose_batch
 from engine.signed_order import (
-    SIDE_BUY,
     KIND_STANDING,
     SignedOrder,
+    address_of,
     keccak256,
     order_digest,
     sign_digest,
-    address_of,
 )
 from ext.records import decode
 from settlement.batch_runner import BatchRunner
 from settlement.batching import BatchingPolicy
 from settlement.chain_rpc import ChainRpc
+from settlement.chain_watcher import ChainWatcher
 from settlement.fill_facts import batch_facts
 from settlement.finality import FinalityRule
 from settlement.settlement_config import SettlementConfig
@@ -66,6 +66,10 @@ class Bench:
         signer = Signer(config.operator_key, config.chain_id)
         return BatchRunner(database or self.database, chain or self.chain, signer, config)
 
+    def watcher(self, chain: Any = None, database: Any = None, **changes: Any) -> ChainWatcher:
+        """A watcher as a fresh process would have it."""
+        return ChainWatcher(database or self.database, chain or self.chain, replace(self.config, **changes))
+
     def mine(self, blocks: int = 1) -> None:
         """Let blocks pass."""
         for _ in range(blocks):
@@ -76,6 +80,10 @@ class Bench:
         key: bytes = self.contracts.investor(name, lots=lots, cash=cash)
         await self.open_account(key)
         return key
+
+    async def account(self, key: bytes) -> int:
+        """The account of the owner of a key."""
+        return self.account_of[address_of(key)]
 
     async def open_account(self, key: bytes) -> int:
         """Open an account for the owner of a key, as administration does."""
@@ -108,11 +116,12 @@ class Bench:
             order_ids = [await self._revision(connection, order, signer) for order in (buy, sell)]
             await connection.execute(
                 "insert into engine.fill (tranche, fill_number, fill_id, shard, journal_row, price_ticks,"
-                " quantity_lots, amount_minor, terms_id, aggressor, mode, buy_order_id, sell_order_id, buy_account,"
-                " sell_account, buy_nonce, sell_nonce, buy_revision, sell_revision, buyer_fee_minor,"
-                " seller_fee_minor, matched_at_ns) values ($1, $2, $2, $3, 1, $4, $5, $6, $7, 1, 1, $8, $9, $10, $11,"
-                " $12, $13, $14, $15, 0, 0, $16)",
-                self.tranche, self.fill_number, SHARD, fact.price_ticks, fact.lots, amount, fact.terms_id, *order_ids,
+                " quantity_lots, amount_minor, terms_id, aggressor, mode, buy_order_id, sell_order_id,"
+                " buy_account, sell_account, buy_nonce, sell_nonce, buy_revision, sell_revision,"
+                " buyer_fee_minor, seller_fee_minor, matched_at_ns) values ($1, $2, $2, $3, 1, $4, $5, $6, $7, 1, 1, $8, $9,"
+                " $10, $11, $12, $13, $14, $15, 0, 0, $16)",
+                self.tranche, self.fill_number, SHARD, fact.price_ticks, fact.lots, amount, fact.terms_id,
+                *order_ids,
                 self.account_of[buy.account], self.account_of[sell.account], buy.nonce, sell.nonce,
                 buy.version, sell.version, fact.match_time_ns,
             )  # fmt: skip
@@ -126,7 +135,8 @@ class Bench:
             "insert into engine.order_revision (account, nonce, revision, order_id, tranche, side, standing,"
             " quantity_lots, price_ticks, cash_limit_minor, fee_limit_minor, valid_until_ns, signature)"
             " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing",
-            account, order.nonce, order.version, order_id, self.tranche, order.side, order.kind == KIND_STANDING,
+            account, order.nonce, order.version, order_id, self.tranche, order.side,
+            order.kind == KIND_STANDING,
             order.quantity_lots, order.limit_price_ticks, order.cash_limit_per_lot, order.fee_limit,
             order.valid_until * 10**9, sign_digest(order_digest(self.contracts.venue.domain, order), key),
         )  # fmt: skip
@@ -134,8 +144,6 @@ class Bench:
 
     def amount_of(self, lots: int, price_ticks: int) -> int:
         """Cash of a fill in minor units."""
-        from engine.money import cost_minor
-
         return cost_minor(lots, price_ticks, self.contracts.terms)
 
     async def attest(self, key: bytes | None = None) -> int:
@@ -175,7 +183,8 @@ class Bench:
         """Fills whose instruction is missing or neither final nor failed."""
         async with self.database.connection() as connection:
             count: int = await connection.fetchval(
-                "select count(*) from engine.fill f left join settlement.instruction i using (tranche, fill_number)"
+                "select count(*) from engine.fill f"
+                " left join settlement.instruction i using (tranche, fill_number)"
                 " where i.status is null or i.status not in ('final', 'failed')"
             )
         return count
