@@ -5,7 +5,7 @@ Steps keep queues, levels, index and totals together; which steps a command take
 in ``matching`` and ``call_auction``. A command's LEVEL events wait in ``changes`` until
 its other events are written.
 """
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -15,17 +15,23 @@ from ext.book_records cimport (
     KIND_LEVEL,
     PHASE_CLOSED,
     SIDE_BUY,
-    SIDE_SELL,
     BookEvent,
 )
 from ext.event_buffer cimport EventBuffer, event_buffer_add, event_buffer_reserve
-from ext.order_index cimport OrderIndex, order_index_add, order_index_remove, order_index_reserve
+from ext.order_index cimport (
+    OrderIndex,
+    order_index_add,
+    order_index_grow,
+    order_index_remove,
+    order_index_room,
+)
 from ext.order_pool cimport (
     NO_ORDER,
     Order,
     OrderPool,
     order_pool_give_back,
-    order_pool_reserve,
+    order_pool_grow,
+    order_pool_room,
     order_pool_take,
 )
 from ext.price_levels cimport (
@@ -34,13 +40,15 @@ from ext.price_levels cimport (
     LevelPool,
     SidePrices,
     level_pool_give_back,
-    level_pool_reserve,
+    level_pool_grow,
+    level_pool_room,
     level_pool_take,
+    level_price_ticks,
     side_prices_find,
     side_prices_free,
+    side_prices_init,
     side_prices_insert,
     side_prices_remove,
-    side_prices_reserve,
 )
 
 cdef struct Auction:
@@ -54,18 +62,21 @@ cdef struct Book:
     LevelPool levels
     SidePrices prices[2]       # buys, sells
     int64_t leaves_lots[2]
-    EventBuffer events
+    EventBuffer events         # not the book's: set for the time of a batch
     EventBuffer changes
+    uint32_t room              # orders and levels that certainly can be taken
     int64_t reference_price_ticks
     Auction indicative
     uint8_t phase
 
 
-cdef inline void book_init(Book* book) noexcept nogil:
+cdef inline int book_init(Book* book) noexcept nogil:
+    """Make an empty book, closed; -1 when there is no memory."""
     memset(book, 0, sizeof(Book))
-    book.prices[0].best_key = INT64_MIN
-    book.prices[1].best_key = INT64_MIN
     book.phase = PHASE_CLOSED
+    if side_prices_init(&book.prices[0]) < 0 or side_prices_init(&book.prices[1]) < 0:
+        return -1
+    return book_make_room(book)
 
 
 cdef inline void book_free(Book* book) noexcept nogil:
@@ -74,23 +85,29 @@ cdef inline void book_free(Book* book) noexcept nogil:
     free(book.levels.levels)
     side_prices_free(&book.prices[0])
     side_prices_free(&book.prices[1])
-    free(book.events.events)
     free(book.changes.events)
 
 
-cdef inline int book_reserve(Book* book) noexcept nogil:
-    """Make room for what any command needs apart from its fills; -1 when there is no memory."""
-    if (
-        order_pool_reserve(&book.orders) < 0
-        or order_index_reserve(&book.index) < 0
-        or level_pool_reserve(&book.levels) < 0
-        or side_prices_reserve(&book.prices[0]) < 0
-        or side_prices_reserve(&book.prices[1]) < 0
-        or event_buffer_reserve(&book.events, 8) < 0
-        or event_buffer_reserve(&book.changes, 4) < 0
-    ):
+cdef inline int book_make_room(Book* book) noexcept nogil:
+    """Make room for at least one more order and level; -1 when there is no memory."""
+    if order_pool_room(&book.orders) == 0 and order_pool_grow(&book.orders) < 0:
         return -1
+    if order_index_room(&book.index) == 0 and order_index_grow(&book.index) < 0:
+        return -1
+    if level_pool_room(&book.levels) == 0 and level_pool_grow(&book.levels) < 0:
+        return -1
+    book.room = min(
+        order_pool_room(&book.orders), min(order_index_room(&book.index), level_pool_room(&book.levels))
+    )
     return 0
+
+
+cdef inline int book_reserve(Book* book) noexcept nogil:
+    """Make room for one more order and its price's change; -1 when there is no memory."""
+    if book.room == 0 and book_make_room(book) < 0:
+        return -1
+    book.room -= 1
+    return event_buffer_reserve(&book.changes, 4)
 
 
 cdef inline int64_t price_key(uint8_t side, int64_t price_ticks) noexcept nogil:
@@ -146,23 +163,24 @@ cdef inline void book_note_change(Book* book, uint8_t side, const Level* level) 
     """Write down how a price stands now; room was reserved."""
     cdef BookEvent* event = event_buffer_add(&book.changes, KIND_LEVEL)
     event.side = side
-    event.price_ticks = level.price_ticks
+    event.price_ticks = level_price_ticks(level)
     event.quantity_lots = level.leaves_lots
     event.orders = level.orders
 
 
 # -- queues
 
-cdef inline void book_append(Book* book, uint32_t ref) noexcept nogil:
-    """Put an order, side, price and leaves set, at the back of the queue at its price."""
+cdef inline int book_append(Book* book, uint32_t ref) noexcept nogil:
+    """Put an order at the back of the queue at its price; -1 when there is no memory."""
     cdef Order* order = &book.orders.orders[ref]
     cdef SidePrices* prices = &book.prices[order.side - 1]
     cdef int64_t key = price_key(order.side, order.price_ticks)
-    cdef uint32_t number = side_prices_find(prices, key)
+    cdef uint32_t number = side_prices_find(prices, book.levels.levels, key)
     cdef Level* level
     if number == NO_LEVEL:
-        number = level_pool_take(&book.levels, order.price_ticks)
-        side_prices_insert(prices, key, number)
+        number = level_pool_take(&book.levels, key)
+        if side_prices_insert(prices, key, number) < 0:
+            return -1
     level = &book.levels.levels[number]
     order.level = number
     order.next = NO_ORDER
@@ -176,11 +194,12 @@ cdef inline void book_append(Book* book, uint32_t ref) noexcept nogil:
     level.leaves_lots += order.leaves_lots
     book.leaves_lots[order.side - 1] += order.leaves_lots
     book_note_change(book, order.side, level)
+    return 0
 
 
 cdef inline void book_drop_level(Book* book, uint8_t side, uint32_t number) noexcept nogil:
     """Forget a price at which nothing rests any more."""
-    side_prices_remove(&book.prices[side - 1], price_key(side, book.levels.levels[number].price_ticks))
+    side_prices_remove(&book.prices[side - 1], book.levels.levels[number].key)
     level_pool_give_back(&book.levels, number)
 
 
@@ -232,10 +251,9 @@ cdef inline void book_forget(Book* book, uint32_t ref) noexcept nogil:
     order_pool_give_back(&book.orders, ref)
 
 
-cdef inline uint32_t book_enter(Book* book, const Order* order) noexcept nogil:
-    """Give an order a number and a place in the index and let it rest; room was reserved."""
+cdef inline int book_enter(Book* book, const Order* order) noexcept nogil:
+    """Give an order a number and a place in the index and let it rest; -1 when there is no memory."""
     cdef uint32_t ref = order_pool_take(&book.orders)
     book.orders.orders[ref] = order[0]
     order_index_add(&book.index, order.order_id, ref)
-    book_append(book, ref)
-    return ref
+    return book_append(book, ref)

@@ -22,7 +22,6 @@ from ext.book_records cimport (
     FLAG_AUCTION,
     KIND_INDICATIVE,
     KIND_UNCROSSED,
-    PHASE_CALL,
     SIDE_BUY,
     SIDE_SELL,
     BookEvent,
@@ -33,6 +32,7 @@ from ext.price_levels cimport (
     Level,
     LevelCursor,
     SidePrices,
+    level_price_ticks,
     side_prices_best,
     side_prices_level,
     side_prices_to_better,
@@ -42,7 +42,7 @@ from ext.price_levels cimport (
 cdef struct BestPrices:
     int64_t low_ticks          # the candidates are all prices from low to high
     int64_t high_ticks
-    int64_t sellers_from_ticks # from here on sellers remain
+    int64_t sellers_from_ticks  # from here on sellers remain
     int64_t volume_lots
     int64_t low_surplus_lots
     int64_t high_surplus_lots
@@ -86,7 +86,9 @@ cdef inline Auction choose(const BestPrices* best, int64_t reference_price_ticks
     )
 
 
-cdef inline const Level* level_at(const Book* book, const SidePrices* side, LevelCursor cursor) noexcept nogil:
+cdef inline const Level* level_at(
+    const Book* book, const SidePrices* side, LevelCursor cursor
+) noexcept nogil:
     return &book.levels.levels[side_prices_level(side, cursor)]
 
 
@@ -98,7 +100,7 @@ cdef inline int64_t walk_to_price(
     cdef int64_t lots = 0
     cursor[0] = side_prices_best(buys)
     ahead = cursor[0]
-    while level_at(book, buys, ahead).price_ticks >= low_ticks:
+    while level_price_ticks(level_at(book, buys, ahead)) >= low_ticks:
         cursor[0] = ahead
         lots += level_at(book, buys, ahead).leaves_lots
         if not side_prices_to_worse(buys, &ahead):
@@ -122,34 +124,30 @@ cdef inline Auction book_equilibrium(const Book* book, int64_t reference_price_t
     demand_lots = walk_to_price(book, buys, low_ticks, &buy)
     sell = side_prices_best(sells)
     while low_ticks <= high_ticks:
-        while more_sells and level_at(book, sells, sell).price_ticks <= low_ticks:
+        while more_sells and level_price_ticks(level_at(book, sells, sell)) <= low_ticks:
             supply_lots += level_at(book, sells, sell).leaves_lots
             more_sells = side_prices_to_worse(sells, &sell)
-        while level_at(book, buys, buy).price_ticks < low_ticks:
+        while level_price_ticks(level_at(book, buys, buy)) < low_ticks:
             demand_lots -= level_at(book, buys, buy).leaves_lots
             side_prices_to_better(buys, &buy)
-        next_ticks = level_at(book, buys, buy).price_ticks + 1
+        next_ticks = level_price_ticks(level_at(book, buys, buy)) + 1
         if more_sells:
-            next_ticks = min(next_ticks, level_at(book, sells, sell).price_ticks)
+            next_ticks = min(next_ticks, level_price_ticks(level_at(book, sells, sell)))
         consider(&best, low_ticks, next_ticks - 1, demand_lots, supply_lots)
         low_ticks = next_ticks
     return choose(&best, reference_price_ticks)
 
 
 cdef inline int book_emit_indicative(Book* book) noexcept nogil:
-    """In phase CALL, say where it would uncross if that changed; -1 when there is no memory."""
-    cdef Auction now = Auction(0, 0, 0)
-    cdef bint changed
-    if book.phase == PHASE_CALL:
-        now = book_equilibrium(book, book.reference_price_ticks)
-    changed = (
-        now.price_ticks != book.indicative.price_ticks
-        or now.volume_lots != book.indicative.volume_lots
-        or now.surplus_lots != book.indicative.surplus_lots
-    )
-    book.indicative = now
-    if not changed or book.phase != PHASE_CALL:
+    """Say where the call would uncross if that changed; -1 when there is no memory."""
+    cdef Auction now = book_equilibrium(book, book.reference_price_ticks)
+    if (
+        now.price_ticks == book.indicative.price_ticks
+        and now.volume_lots == book.indicative.volume_lots
+        and now.surplus_lots == book.indicative.surplus_lots
+    ):
         return 0
+    book.indicative = now
     if event_buffer_reserve(&book.events, 1) < 0:
         return -1
     emit_auction(book, KIND_INDICATIVE, &now)

@@ -6,7 +6,7 @@ extension module goes through a pointer and can't be inlined.
 """
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from ext.book_records cimport BookEvent
 
@@ -16,13 +16,10 @@ cdef struct EventBuffer:
     size_t capacity
 
 
-cdef inline int event_buffer_reserve(EventBuffer* buffer, size_t more) noexcept nogil:
-    """Make room for ``more`` events; -1 when there is no memory."""
-    cdef size_t capacity = buffer.capacity if buffer.capacity else 64
+cdef inline int event_buffer_grow(EventBuffer* buffer, size_t needed) noexcept nogil:
+    cdef size_t capacity = buffer.capacity if buffer.capacity else 8
     cdef void* grown
-    if buffer.used + more <= buffer.capacity:
-        return 0
-    while capacity < buffer.used + more:
+    while capacity < needed:
         capacity *= 2
     grown = realloc(buffer.events, capacity * sizeof(BookEvent))
     if grown == NULL:
@@ -30,6 +27,13 @@ cdef inline int event_buffer_reserve(EventBuffer* buffer, size_t more) noexcept 
     buffer.events = <BookEvent*> grown
     buffer.capacity = capacity
     return 0
+
+
+cdef inline int event_buffer_reserve(EventBuffer* buffer, size_t more) noexcept nogil:
+    """Make room for ``more`` events; -1 when there is no memory."""
+    if buffer.used + more <= buffer.capacity:
+        return 0
+    return event_buffer_grow(buffer, buffer.used + more)
 
 
 cdef inline BookEvent* event_buffer_add(EventBuffer* buffer, uint8_t kind) noexcept nogil:
@@ -43,9 +47,11 @@ cdef inline BookEvent* event_buffer_add(EventBuffer* buffer, uint8_t kind) noexc
 
 cdef inline int event_buffer_move(EventBuffer* target, EventBuffer* source) noexcept nogil:
     """Append all of ``source`` to ``target`` and empty it; -1 when there is no memory."""
+    cdef size_t at
     if event_buffer_reserve(target, source.used) < 0:
         return -1
-    memcpy(&target.events[target.used], source.events, source.used * sizeof(BookEvent))
+    for at in range(source.used):
+        target.events[target.used + at] = source.events[at]
     target.used += source.used
     source.used = 0
     return 0

@@ -8,6 +8,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64
 from libc.string cimport memset
 
 from ext.book cimport (
+    Auction,
     Book,
     book_append,
     book_drop_level,
@@ -67,7 +68,7 @@ from ext.call_auction cimport book_emit_indicative, book_uncross
 from ext.event_buffer cimport event_buffer_add, event_buffer_move, event_buffer_reserve
 from ext.order_index cimport order_index_find
 from ext.order_pool cimport NO_ORDER, Order
-from ext.price_levels cimport Level, SidePrices
+from ext.price_levels cimport Level, SidePrices, level_price_ticks
 
 
 cdef inline bint is_price(int64_t price_ticks) noexcept nogil:
@@ -83,6 +84,7 @@ cdef inline int take_best_level(Book* book, Order* taker, uint8_t side) noexcept
     cdef uint32_t ref = level.first_order
     cdef Order* maker
     cdef int64_t last_lots
+    cdef int64_t price_ticks = level_price_ticks(level)
     cdef int64_t leaves_before_lots = taker.leaves_lots
     if event_buffer_reserve(&book.changes, 4) < 0:
         return -1
@@ -91,7 +93,7 @@ cdef inline int take_best_level(Book* book, Order* taker, uint8_t side) noexcept
         last_lots = min(taker.leaves_lots, maker.leaves_lots)
         taker.leaves_lots -= last_lots
         maker.leaves_lots -= last_lots
-        if book_emit_fill(book, taker, maker, level.price_ticks, last_lots, 0) < 0:
+        if book_emit_fill(book, taker, maker, price_ticks, last_lots, 0) < 0:
             return -1
         if maker.leaves_lots > 0:
             break
@@ -169,7 +171,7 @@ cdef inline int apply_add(Book* book, const BookCommand* command) noexcept nogil
         book_emit_cancelled(book, &order, CANCEL_IOC_REMAINDER)
     else:
         book_emit_order(book, KIND_ADDED, &order)
-        book_enter(book, &order)
+        return book_enter(book, &order)
     return 0
 
 
@@ -202,9 +204,8 @@ cdef inline int requeue(Book* book, uint32_t ref, int64_t price_ticks, int64_t l
     if book.phase == PHASE_CONTINUOUS and match_order(book, order) < 0:
         return -1
     if order.leaves_lots > 0:
-        book_append(book, ref)
-    else:
-        book_forget(book, ref)
+        return book_append(book, ref)
+    book_forget(book, ref)
     return 0
 
 
@@ -248,6 +249,8 @@ cdef inline int apply_set_phase(Book* book, const BookCommand* command) noexcept
     if command.phase == PHASE_CONTINUOUS and book_is_crossed(book):
         return REJECT_BOOK_CROSSED
     book.phase = command.phase
+    if book.phase != PHASE_CALL:
+        book.indicative = Auction(0, 0, 0)
     if command.reference_price_ticks != 0:
         book.reference_price_ticks = command.reference_price_ticks
     event = event_buffer_add(&book.events, KIND_PHASE)
@@ -284,7 +287,7 @@ cdef inline int book_apply(Book* book, const BookCommand* command) noexcept nogi
     """Apply one command and write its events; -1, the book no longer usable, when there is no memory."""
     cdef BookEvent* event
     cdef int outcome
-    if book_reserve(book) < 0:
+    if book_reserve(book) < 0 or event_buffer_reserve(&book.events, 8) < 0:
         return -1
     outcome = dispatch(book, command)
     if outcome < 0:
@@ -295,7 +298,7 @@ cdef inline int book_apply(Book* book, const BookCommand* command) noexcept nogi
         event.reason = outcome
     if event_buffer_move(&book.events, &book.changes) < 0:
         return -1
-    if book_emit_indicative(book) < 0:
+    if book.phase == PHASE_CALL and book_emit_indicative(book) < 0:
         return -1
     book.events.events[book.events.used - 1].flags |= FLAG_LAST
     return 0

@@ -12,6 +12,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from ext.book cimport Book, book_enter, book_free, book_init, book_is_crossed, book_reserve, price_key
@@ -27,6 +28,7 @@ from ext.book_records cimport (
     SnapshotHead,
 )
 from ext.call_auction cimport book_equilibrium
+from ext.event_buffer cimport EventBuffer
 from ext.matching cimport book_apply, is_price
 from ext.order_index cimport OrderIndex, order_index_find
 from ext.order_pool cimport NO_ORDER, Order, OrderPool
@@ -37,6 +39,7 @@ from ext.price_levels cimport (
     Level,
     LevelCursor,
     SidePrices,
+    level_price_ticks,
     side_prices_best,
     side_prices_level,
     side_prices_to_worse,
@@ -48,8 +51,23 @@ assert sizeof(RestingOrderRecord) == RECORD_BYTES
 assert sizeof(SnapshotHead) == RECORD_BYTES
 assert sizeof(Order) == RECORD_BYTES
 
+# A batch shorter than this keeps the interpreter lock: releasing it would cost more.
 cdef size_t GIL_BATCH = 32
-"""A batch shorter than this keeps the interpreter lock: releasing it would cost more."""
+
+# Memory that books lend each other for the events of a batch, so that it stays in the cache.
+# Taken and given back under the interpreter lock; a batch that finds it taken starts with none.
+cdef EventBuffer scratch
+cdef size_t SCRATCH_EVENTS_MAX = 1 << 16
+
+
+cdef void give_back(EventBuffer buffer) noexcept:
+    """Keep the memory of a batch for the next, unless it is too much to sit on."""
+    global scratch
+    if buffer.capacity > SCRATCH_EVENTS_MAX:
+        free(buffer.events)
+        return
+    free(scratch.events)
+    scratch = buffer
 
 
 cdef int apply_all(Book* book, const char* commands, size_t count) noexcept nogil:
@@ -112,17 +130,18 @@ cdef int load_orders(Book* book, const char* records, size_t count) noexcept nog
     cdef size_t at
     for at in range(count):
         memcpy(&record, records + at * RECORD_BYTES, RECORD_BYTES)
-        if book_reserve(book) < 0:
-            return -1
         if not may_rest(book, &record):
             return 1
+        if book_reserve(book) < 0:
+            return -1
         memset(&order, 0, sizeof(Order))
         order.order_id = record.order_id
         order.side = record.side
         order.price_ticks = record.price_ticks
         order.leaves_lots = record.leaves_lots
         order.quantity_lots = record.leaves_lots + record.cum_lots
-        book_enter(book, &order)
+        if book_enter(book, &order) < 0:
+            return -1
         book.changes.used = 0
     return 0
 
@@ -136,8 +155,7 @@ cdef class OrderBook:
     """
 
     def __cinit__(self):
-        book_init(&self.book)
-        if book_reserve(&self.book) < 0:
+        if book_init(&self.book) < 0:
             raise MemoryError()
 
     def __dealloc__(self):
@@ -155,28 +173,36 @@ cdef class OrderBook:
         try:
             if view.len % RECORD_BYTES:
                 raise ValueError(f"{view.len} bytes are not whole commands of {RECORD_BYTES} bytes")
-            self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES)
-            return PyBytes_FromStringAndSize(
-                <const char*> self.book.events.events, self.book.events.used * RECORD_BYTES
-            )
+            self.require_idle()
+            return self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES)
         finally:
             PyBuffer_Release(&view)
 
-    cdef int apply_buffer(self, const char* commands, size_t count) except -1:
+    cdef bytes apply_buffer(self, const char* commands, size_t count):
+        global scratch
         cdef int outcome
-        self.require_idle()
+        cdef bytes events
+        self.book.events = scratch
         self.book.events.used = 0
+        scratch = EventBuffer(NULL, 0, 0)
+        self.is_busy = True
         if count < GIL_BATCH:
             outcome = apply_all(&self.book, commands, count)
         else:
-            self.is_busy = True
             with nogil:
                 outcome = apply_all(&self.book, commands, count)
-            self.is_busy = False
-        if outcome < 0:
-            self.is_broken = True
-            raise MemoryError("the order book is lost: replay it")
-        return 0
+        self.is_busy = False
+        self.is_broken = True
+        try:
+            if outcome < 0:
+                raise MemoryError("the order book is lost: replay it")
+            events = PyBytes_FromStringAndSize(
+                <const char*> self.book.events.events, self.book.events.used * RECORD_BYTES
+            )
+        finally:
+            give_back(self.book.events)
+        self.is_broken = False
+        return events
 
     cdef int require_idle(self) except -1:
         if self.is_busy:
@@ -210,7 +236,7 @@ cdef class OrderBook:
             cursor = side_prices_best(prices)
         while more:
             level = level_of(&self.book, prices, cursor)
-            levels.append((level.price_ticks, level.leaves_lots, level.orders))
+            levels.append((level_price_ticks(level), level.leaves_lots, level.orders))
             more = side_prices_to_worse(prices, &cursor)
         return levels
 
@@ -303,7 +329,7 @@ cdef class OrderBook:
     cdef int check_index(self) except -1:
         """The index holds each live order once, where a lookup finds it, and is at most half full."""
         cdef const OrderIndex* index = &self.book.index
-        cdef uint64_t at
+        cdef uint64_t at, order_id
         cdef uint32_t found = 0
         cdef uint32_t ref
         for at in range(<uint64_t> index.mask + 1):
@@ -311,7 +337,8 @@ cdef class OrderBook:
             if ref == NO_ORDER:
                 continue
             found += 1
-            assert order_index_find(index, self.book.orders.orders, self.book.orders.orders[ref].order_id) == ref
+            order_id = self.book.orders.orders[ref].order_id
+            assert order_index_find(index, self.book.orders.orders, order_id) == ref
         assert found == index.count == self.book.orders.live
         assert index.count <= (index.mask >> 1) + 1
         return 0
@@ -325,6 +352,7 @@ cdef class OrderBook:
         cdef uint64_t orders = 0
         cdef uint32_t levels = 0
         cdef uint32_t entry, at
+        cdef uint32_t best = NO_LEVEL
         for entry in range(prices.runs):
             run = &prices.pool[prices.directory[entry].run]
             assert 0 < run.count <= RUN_KEYS
@@ -334,9 +362,10 @@ cdef class OrderBook:
                 before = run.keys[at]
                 orders += self.check_level(side, before, run.levels[at])
                 leaves_lots += self.book.levels.levels[run.levels[at]].leaves_lots
+                best = run.levels[at]
                 levels += 1
         assert prices.best_key == before
-        assert prices.best_level == (run.levels[run.count - 1] if levels else NO_LEVEL)
+        assert prices.best_level == best
         assert prices.levels == levels
         assert self.book.leaves_lots[side - 1] == leaves_lots
         return orders
@@ -348,10 +377,11 @@ cdef class OrderBook:
         cdef uint32_t before = NO_ORDER
         cdef uint32_t orders = 0
         cdef int64_t leaves_lots = 0
-        assert price_key(side, level.price_ticks) == key
+        assert level.key == key
         while ref != NO_ORDER:
             order = &self.book.orders.orders[ref]
-            assert (order.side, order.price_ticks, order.level) == (side, level.price_ticks, number)
+            assert (order.side, order.level) == (side, number)
+            assert price_key(side, order.price_ticks) == key
             assert order.previous == before
             assert 0 < order.leaves_lots <= order.quantity_lots
             assert order_index_find(&self.book.index, self.book.orders.orders, order.order_id) == ref

@@ -22,20 +22,25 @@ cdef inline uint32_t order_id_hash(uint64_t order_id) noexcept nogil:
     return <uint32_t> ((order_id * <uint64_t> 0x9E3779B97F4A7C15) >> 32)
 
 
-cdef inline uint32_t order_index_find(
+cdef inline uint32_t order_index_slot(
     const OrderIndex* index, const Order* orders, uint64_t order_id
 ) noexcept nogil:
-    """Return the number of the order with this id, or NO_ORDER."""
+    """Return the slot of the order with this id, or the empty one where it would go."""
     cdef uint32_t hashed = order_id_hash(order_id)
     cdef uint32_t at = hashed >> index.shift
     cdef uint64_t slot
     while True:
         slot = index.slots[at]
-        if slot == 0:
-            return NO_ORDER
-        if slot >> 32 == hashed and orders[<uint32_t> slot].order_id == order_id:
-            return <uint32_t> slot
+        if slot == 0 or (slot >> 32 == hashed and orders[<uint32_t> slot].order_id == order_id):
+            return at
         at = (at + 1) & index.mask
+
+
+cdef inline uint32_t order_index_find(
+    const OrderIndex* index, const Order* orders, uint64_t order_id
+) noexcept nogil:
+    """Return the number of the order with this id, or NO_ORDER."""
+    return <uint32_t> index.slots[order_index_slot(index, orders, order_id)]
 
 
 cdef inline void order_index_put(OrderIndex* index, uint64_t slot) noexcept nogil:
@@ -53,11 +58,16 @@ cdef inline void order_index_add(OrderIndex* index, uint64_t order_id, uint32_t 
 
 cdef inline void order_index_remove(OrderIndex* index, uint64_t order_id, uint32_t ref) noexcept nogil:
     """Remove an order that is there."""
-    cdef uint32_t hole = order_id_hash(order_id) >> index.shift
-    cdef uint32_t at, home
-    while <uint32_t> index.slots[hole] != ref:
-        hole = (hole + 1) & index.mask
-    at = hole
+    cdef uint32_t at = order_id_hash(order_id) >> index.shift
+    while <uint32_t> index.slots[at] != ref:
+        at = (at + 1) & index.mask
+    order_index_clear(index, at)
+
+
+cdef inline void order_index_clear(OrderIndex* index, uint32_t hole) noexcept nogil:
+    """Empty a slot and shift back what it displaced."""
+    cdef uint32_t at = hole
+    cdef uint32_t home
     while True:
         at = (at + 1) & index.mask
         if index.slots[at] == 0:
@@ -89,10 +99,11 @@ cdef inline int order_index_resize(OrderIndex* index, uint32_t bits) noexcept no
     return 0
 
 
-cdef inline int order_index_reserve(OrderIndex* index) noexcept nogil:
-    """Make room for one more order; -1 when there is no memory."""
-    if index.slots == NULL:
-        return order_index_resize(index, 7)
-    if index.count <= index.mask >> 1:
-        return 0
-    return order_index_resize(index, 33 - index.shift)
+cdef inline uint32_t order_index_room(const OrderIndex* index) noexcept nogil:
+    """Return how many orders can be added before the table must grow."""
+    return (index.mask >> 1) + 1 - index.count if index.slots != NULL else 0
+
+
+cdef inline int order_index_grow(OrderIndex* index) noexcept nogil:
+    """Double the table; -1 when there is no memory."""
+    return order_index_resize(index, 33 - index.shift if index.slots != NULL else 7)

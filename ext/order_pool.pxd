@@ -31,12 +31,15 @@ cdef struct OrderPool:
     uint32_t live
 
 
-cdef inline int order_pool_reserve(OrderPool* pool) noexcept nogil:
-    """Make room for one more order; -1 when there is no memory."""
+cdef inline uint32_t order_pool_room(const OrderPool* pool) noexcept nogil:
+    """Return how many orders can be taken before the pool must grow."""
+    return pool.capacity - 1 - pool.live if pool.capacity else 0
+
+
+cdef inline int order_pool_grow(OrderPool* pool) noexcept nogil:
+    """Double the pool; -1 when there is no memory."""
     cdef uint32_t capacity = 2 * pool.capacity if pool.capacity else 64
     cdef void* grown = NULL
-    if pool.first_free != NO_ORDER or pool.used < pool.capacity:
-        return 0
     if pool.capacity >= <uint32_t> 1 << 31:
         return -1
     if posix_memalign(&grown, ORDER_BYTES, capacity * sizeof(Order)) != 0:

@@ -4,12 +4,14 @@
 Prices are kept as keys of which the largest is the best: the price itself for buys, its
 negative for sells. Keys lie in *runs* of at most 64, the runs in a directory by their
 lowest key, the best run last: where trading happens an insertion moves a few keys, and
-far from it no more than one run (and, once in dozens of times, the directory).
+far from it no more than one run (and, once in dozens of times, the directory). That order
+is needed only where prices appear and vanish; a price that is there is found by the last
+bits of its key in ``hints``, which may be wrong and are checked.
 
 Level number 0 is no level.
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint32_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
 
 cdef enum:
@@ -17,7 +19,7 @@ cdef enum:
     RUN_KEYS = 64
 
 cdef struct Level:
-    int64_t price_ticks
+    int64_t key                # 0 while the level is free
     int64_t leaves_lots        # of all its orders
     uint32_t first_order
     uint32_t last_order
@@ -29,6 +31,7 @@ cdef struct LevelPool:
     uint32_t capacity
     uint32_t used
     uint32_t first_free
+    uint32_t live
 
 cdef struct KeyRun:
     int64_t keys[RUN_KEYS]
@@ -52,6 +55,8 @@ cdef struct SidePrices:
     uint32_t pool_used
     uint32_t pool_capacity
     uint32_t first_free_run    # its number + 1
+    uint32_t hint_mask
+    uint32_t* hints            # level numbers by the last bits of the key
 
 cdef struct LevelCursor:
     uint32_t entry
@@ -60,23 +65,30 @@ cdef struct LevelCursor:
 
 # -- pool of levels
 
-cdef inline int level_pool_reserve(LevelPool* pool) noexcept nogil:
-    """Make room for one more level; -1 when there is no memory."""
+cdef inline int64_t level_price_ticks(const Level* level) noexcept nogil:
+    return level.key if level.key > 0 else -level.key
+
+
+cdef inline uint32_t level_pool_room(const LevelPool* pool) noexcept nogil:
+    """Return how many levels can be taken before the pool must grow."""
+    return pool.capacity - 1 - pool.live if pool.capacity else 0
+
+
+cdef inline int level_pool_grow(LevelPool* pool) noexcept nogil:
+    """Double the pool; -1 when there is no memory."""
     cdef uint32_t capacity = 2 * pool.capacity if pool.capacity else 32
-    cdef void* grown
-    if pool.first_free != NO_LEVEL or pool.used < pool.capacity:
-        return 0
-    grown = realloc(pool.levels, capacity * sizeof(Level))
+    cdef void* grown = realloc(pool.levels, capacity * sizeof(Level))
     if grown == NULL:
         return -1
-    if pool.levels == NULL:
-        pool.used = 1
     pool.levels = <Level*> grown
     pool.capacity = capacity
+    if pool.used == 0:
+        pool.used = 1
+        pool.levels[NO_LEVEL] = Level(0, 0, 0, 0, 0, 0)
     return 0
 
 
-cdef inline uint32_t level_pool_take(LevelPool* pool, int64_t price_ticks) noexcept nogil:
+cdef inline uint32_t level_pool_take(LevelPool* pool, int64_t key) noexcept nogil:
     """Hand out the number of an empty level; room was reserved."""
     cdef uint32_t level = pool.first_free
     if level != NO_LEVEL:
@@ -84,21 +96,42 @@ cdef inline uint32_t level_pool_take(LevelPool* pool, int64_t price_ticks) noexc
     else:
         level = pool.used
         pool.used += 1
-    pool.levels[level] = Level(price_ticks, 0, 0, 0, 0, 0)
+    pool.levels[level] = Level(key, 0, 0, 0, 0, 0)
+    pool.live += 1
     return level
 
 
 cdef inline void level_pool_give_back(LevelPool* pool, uint32_t level) noexcept nogil:
+    pool.levels[level].key = 0
     pool.levels[level].next_free = pool.first_free
     pool.first_free = level
+    pool.live -= 1
 
 
 # -- keys in order
 
+cdef inline int side_prices_init(SidePrices* side) noexcept nogil:
+    """Make an empty side of one that is all zero; -1 when there is no memory."""
+    side.best_key = INT64_MIN
+    return side_prices_size_hints(side, 64)
+
+
+cdef inline int side_prices_size_hints(SidePrices* side, uint32_t count) noexcept nogil:
+    cdef uint32_t* hints = <uint32_t*> calloc(count, sizeof(uint32_t))
+    if hints == NULL:
+        return -1
+    free(side.hints)
+    side.hints = hints
+    side.hint_mask = count - 1
+    return 0
+
+
 cdef inline int side_prices_reserve(SidePrices* side) noexcept nogil:
-    """Make room for one more run; -1 when there is no memory."""
+    """Make room for one more run, and for hints of twice as many levels; -1 when there is no memory."""
     cdef uint32_t capacity
     cdef void* grown
+    if 2 * side.levels > side.hint_mask and side_prices_size_hints(side, 2 * (side.hint_mask + 1)) < 0:
+        return -1
     if side.runs == side.directory_capacity:
         capacity = 2 * side.directory_capacity if side.directory_capacity else 4
         grown = realloc(side.directory, capacity * sizeof(DirectoryEntry))
@@ -197,21 +230,30 @@ cdef inline void side_prices_update_best(SidePrices* side) noexcept nogil:
     side.best_level = run.levels[run.count - 1]
 
 
-cdef inline uint32_t side_prices_find(const SidePrices* side, int64_t key) noexcept nogil:
-    """Return the level at ``key`` or NO_LEVEL. O(log levels), O(1) near the best."""
+cdef inline uint32_t side_prices_find(SidePrices* side, const Level* levels, int64_t key) noexcept nogil:
+    """Return the level at ``key`` or NO_LEVEL. O(1) where the hint is right, else O(log levels)."""
+    cdef uint32_t* hint = &side.hints[<uint32_t> key & side.hint_mask]
     cdef const KeyRun* run
     cdef uint32_t at
-    if key >= side.best_key:
-        return side.best_level if key == side.best_key else NO_LEVEL
+    if levels[hint[0]].key == key:
+        return hint[0]
+    if key > side.best_key:
+        return NO_LEVEL
     run = &side.pool[side.directory[side_prices_entry_of(side, key)].run]
     at = key_run_position(run, key)
-    return run.levels[at] if at < run.count and run.keys[at] == key else NO_LEVEL
+    if at == run.count or run.keys[at] != key:
+        return NO_LEVEL
+    hint[0] = run.levels[at]
+    return hint[0]
 
 
-cdef inline void side_prices_insert(SidePrices* side, int64_t key, uint32_t level) noexcept nogil:
-    """Add a key that is not there; room was reserved."""
+cdef inline int side_prices_insert(SidePrices* side, int64_t key, uint32_t level) noexcept nogil:
+    """Add a key that is not there; -1 when there is no memory."""
     cdef uint32_t entry, at
     cdef KeyRun* run
+    if side_prices_reserve(side) < 0:
+        return -1
+    side.hints[<uint32_t> key & side.hint_mask] = level
     if side.runs == 0:
         side_prices_insert_run(side, 0, side_prices_take_run(side), key)
     entry = side_prices_entry_of(side, key)
@@ -229,6 +271,7 @@ cdef inline void side_prices_insert(SidePrices* side, int64_t key, uint32_t leve
     if key > side.best_key:
         side.best_key = key
         side.best_level = level
+    return 0
 
 
 cdef inline void side_prices_drop_run(SidePrices* side, uint32_t entry) noexcept nogil:
@@ -293,5 +336,6 @@ cdef inline bint side_prices_to_better(const SidePrices* side, LevelCursor* curs
 
 
 cdef inline void side_prices_free(SidePrices* side) noexcept nogil:
+    free(side.hints)
     free(side.directory)
     free(side.pool)
