@@ -12,8 +12,10 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,15 +29,24 @@ from engine.signed_order import (
     SIDE_SELL,
     SignedOrder,
     address_of,
+    compact_signature,
     keccak256,
     order_digest,
+    order_struct_hash,
     sign_digest,
     sign_order,
 )
 from settlement.chain_rpc import ChainRpc
 from settlement.chain_writer import created_address
-from settlement.compile_contracts import compile_contracts
-from settlement.contract_abi import ContractAbi, ContractName, DecodedEvent, contract_abi, decode_event
+from settlement.compile_contracts import compile_contracts, run_compiler
+from settlement.contract_abi import (
+    ContractAbi,
+    ContractName,
+    DecodedEvent,
+    contract_abi,
+    decode_event,
+    parse_artifact,
+)
 from settlement.deployment import (
     Deployment,
     DeploymentKeys,
@@ -115,6 +126,11 @@ class Anvil:
         raise TimeoutError(f"{transaction_hash} was not mined")
 
     @property
+    def head(self) -> int:
+        """Number of the newest block."""
+        return int(self.rpc("eth_blockNumber"), 16)
+
+    @property
     def now(self) -> int:
         """Time of the newest block, unix seconds."""
         return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
@@ -178,9 +194,12 @@ class Contracts:
     keys: DeploymentKeys = KEYS
     terms: Terms = TERMS
     nonces: dict[bytes, int] = field(default_factory=dict)
+    strangers: dict[bytes, ContractAbi] = field(default_factory=dict)
 
     def abi_at(self, address: bytes) -> ContractAbi:
-        """The ABI of one of our contracts."""
+        """The ABI of one of our contracts, or of a stranger that a test deployed."""
+        if address in self.strangers:
+            return self.strangers[address]
         return contract_abi(
             {
                 self.venue.dvp: ContractName.DVP,
@@ -213,11 +232,13 @@ class Contracts:
         sent = self.node.rpc("eth_sendRawTransaction", _hex(bytes(signed.raw_transaction)))
         return self._outcome(self.node.receipt(sent))
 
-    def create(self, key: bytes, creation: bytes) -> bytes:
-        """Deploy a contract; returns its address."""
+    def create(self, key: bytes, abi: ContractAbi, *arguments: Any) -> bytes:
+        """Deploy a contract of a test; returns its address, which the bench knows from then on."""
         nonce = int(self.node.rpc("eth_getTransactionCount", _hex(address_of(key)), "latest"), 16)
-        self.send(key, None, creation)
-        return created_address(address_of(key), nonce)
+        self.send(key, None, abi.creation(*arguments))
+        address = created_address(address_of(key), nonce)
+        self.strangers[address] = abi
+        return address
 
     def investor(self, name: str, *, lots: int = 0, cash: int = 0, country: int = 344) -> bytes:
         """A registered investor with locked lots and cash in the vault; returns the private key."""
@@ -288,8 +309,25 @@ class Contracts:
 
     def settle(self, fills: list[FillFact], *signers: bytes) -> Outcome:
         """Compose, attest and settle a batch as venue and operator do."""
+        return self.settle_signed(fills, {address_of(key): key for key in signers})
+
+    def settle_signed(self, fills: list[FillFact], key_by_account: dict[bytes, bytes]) -> Outcome:
+        """As ``settle``, each account's orders signed by the key named for it."""
         batch = compose_batch(fills)
-        return self.submit(encode_settle(batch, self.signatures(batch, *signers), self.attest(batch)))
+        signatures = [
+            sign_order(order_digest(self.venue.domain, order), key_by_account[order.account])
+            for order in batch.orders
+        ]
+        return self.submit(encode_settle(batch, signatures, self.attest(batch)))
+
+    @staticmethod
+    def struct_hash(order: SignedOrder) -> bytes:
+        """The EIP-712 struct hash of an order."""
+        return order_struct_hash(order)
+
+    def compact_signatures(self, batch: ComposedBatch, *signers: bytes) -> list[bytes]:
+        """The signatures as they lie in the calldata."""
+        return [compact_signature(signature) for signature in self.signatures(batch, *signers)]
 
     def submit(self, calldata: bytes, key: bytes | None = None) -> Outcome:
         """Send a call to the DvP contract as the operator."""
@@ -323,6 +361,29 @@ def _hex(value: bytes) -> str:
     return "0x" + value.hex()
 
 
+@contextmanager
+def _expect_refusal(error: str, **arguments: Any) -> Iterator[None]:
+    """Within it a contract must refuse with exactly this error, and these of its arguments."""
+    with pytest.raises(Reverted) as caught:
+        yield
+    refusal = caught.value.refusal
+    assert (refusal.error, {name: refusal.arguments.get(name) for name in arguments}) == (error, arguments)
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., AbstractContextManager[None]]:
+    """``with refused("ErrorName", argument=value): ...``"""
+    return _expect_refusal
+
+
+@pytest.fixture(scope="session")
+def mocks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ContractAbi]:
+    """Contracts that exist for tests only, compiled once for the run, by name."""
+    out = tmp_path_factory.mktemp("mocks")
+    run_compiler(out, Path(__file__).parent / "contracts" / "mocks")
+    return lambda name: parse_artifact(json.loads((out / f"{name}.json").read_text()))
+
+
 @pytest.fixture(scope="session")
 def deployed(anvil: Anvil) -> Contracts:
     """Everything deployed once for the run; tests use ``contracts``, which takes back what they do."""
@@ -342,5 +403,6 @@ def contracts(anvil: Anvil, deployed: Contracts) -> Iterator[Contracts]:
     """The deployed contracts as they were when the run began; what the test does is taken back after it."""
     snapshot = anvil.rpc("evm_snapshot")
     deployed.nonces.clear()
+    deployed.strangers.clear()
     yield deployed
     anvil.rpc("evm_revert", snapshot)

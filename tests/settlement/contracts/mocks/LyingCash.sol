@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @notice Cash that says "true" and moves nothing.
+contract LyingCash {
+    mapping(address => uint256) public balanceOf;
+
+    function transferFrom(address, address, uint256) external pure returns (bool) {
+        return true;
+    }
+}
