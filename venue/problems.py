@@ -45,3 +45,15 @@ class VenueError(Exception):
     def __str__(self) -> str:
         """Return the line that names the problem."""
         return f"error {int(self.number)} {self.number.name.lower()}: {self.what}"
+
+
+def problem_said(text: str) -> VenueError | None:
+    """Return the problem that a process of the venue ended with, from its last words; None if it was no
+    such.
+    """
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        number, _, what = line.removeprefix("error ").partition(": ")
+        if line.startswith("error ") and number.split(" ")[0].isdigit() and what:
+            return VenueError(ProblemNumber(int(number.split(" ")[0])), what, "\n".join(lines[index + 1 :]))
+    return None
