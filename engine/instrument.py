@@ -1,7 +1,7 @@
 """A listed tranche's fixed rules: currency, settlement mode, fees, bounds of orders, and the terms in force.
 
 The bounds are such that nothing overflows: the cash of the largest order with its fee stays below 2^62 minor
-units, and the exact product behind it below 2^126 (DESIGN D1).
+units, so the exact product behind it, 10^18 as large, stays below 2^122 (DESIGN D1).
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.ledger import SUM_LIMIT
-from engine.money import Terms, cost_per_lot_e18, worst_cost_per_lot_minor
+from engine.money import Terms, worst_cost_per_lot_minor
 from engine.reasons import Reason
 from engine.refusal import Refusal
 from ext.records import NO_SIDE_DATA, SettlementMode, TermsSet, TrancheList
 
 E6: Final = 10**6
-PRODUCT_LIMIT: Final = 2**126
 TRANCHE_MAX: Final = 2**23 - 1
 """Nonces carry the tranche above bit 40 and must fit a signed 64-bit column."""
 
@@ -46,8 +45,7 @@ class Instrument:
         if max(lots, price) >= SUM_LIMIT:
             return True
         worst = worst_cost_per_lot_minor(price, self.terms)
-        cash = lots * (worst + self.worst_fee_per_lot_minor(worst))
-        return cash >= SUM_LIMIT or lots * cost_per_lot_e18(price, self.terms) >= PRODUCT_LIMIT
+        return lots * (worst + self.worst_fee_per_lot_minor(worst)) >= SUM_LIMIT
 
     def with_terms(self, terms: Terms) -> Instrument:
         """The same tranche under other terms."""
