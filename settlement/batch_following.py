@@ -210,7 +210,7 @@ class BatchFollowing:
         async with self._database.transaction() as connection:
             await settle_nonce(connection, nonce, receipt.transaction_hash)
             if ready is not None:
-                await self._submission.take_apart_in(connection, ready, verdict, reason)
+                await self._submission.take_apart_in(connection, ready.row, ready.facts, verdict, reason)
 
     async def _supersede(self, nonce: OpenNonce) -> None:
         """Someone else's transaction used the nonce: the batch needs another."""

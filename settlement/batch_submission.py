@@ -26,7 +26,6 @@ from settlement.dvp_calldata import (
     MAX_CALLDATA_BYTES,
     Attestation,
     Refusal,
-    batch_accounts,
     decode_refusal,
     encode_settle,
 )
@@ -140,11 +139,9 @@ class BatchSubmission:
             if answer is None or (answer["signature"] is None and answer["refusal"] is None):
                 return None
             tranche, numbers = await fills_of_batch(connection, row.batch)
-            token = await token_of(connection, tranche)
-            cash = self._config.deployment.cash
-            facts = await batch_facts(connection, tranche, numbers, token, cash)
+            facts = await batch_facts(connection, tranche, numbers)
         if answer["refusal"] is not None:
-            await self._hold(row, f"not attested: {answer['refusal']}")
+            await self._doubt(row, facts, f"not attested: {answer['refusal']}")
             return None
         return await self._encode(row, facts, answer)
 
@@ -158,11 +155,11 @@ class BatchSubmission:
             signatures = [facts.signatures[order] for order in composed.orders]
             data = encode_settle(composed, signatures, attestation)
         except (BatchError, SignatureError) as error:
-            await self._hold(row, str(error))
+            await self._doubt(row, facts, str(error))
             return None
         ready = ReadyBatch(row, facts, composed, data)
         if len(data) > MAX_CALLDATA_BYTES:
-            await self.take_apart(ready, Blame(split=True), f"{len(data)} bytes of calldata")
+            await self.take_apart(row, facts, Blame(split=True), f"{len(data)} bytes of calldata")
             return None
         return ready
 
@@ -184,7 +181,7 @@ class BatchSubmission:
             return
         verdict = blame(refusal, ready.composed, ready.facts.fills)
         if verdict.split or verdict.isolated:
-            await self.take_apart(ready, verdict, f"simulation: {reason}")
+            await self.take_apart(row, ready.facts, verdict, f"simulation: {reason}")
             return
         pause_s = min(0.5 * 2.0 ** min(row.attempts, 10), PAUSE_MAX_S)
         _log.warning("batch waits", batch=row.batch, tranche=row.tranche, reason=reason, pause_s=pause_s)
@@ -207,16 +204,16 @@ class BatchSubmission:
             return ready, Blame(), "reverted on chain, would succeed now"
         return ready, blame(refusal, ready.composed, ready.facts.fills), f"on chain: {describe(refusal)}"
 
-    async def take_apart(self, ready: ReadyBatch, verdict: Blame, reason: str) -> None:
+    async def take_apart(self, row: BatchRow, facts: BatchFacts, verdict: Blame, reason: str) -> None:
         """End a batch as reverted; its fills fail or are in new batches when the transaction commits."""
         async with self._database.transaction() as connection:
-            await self.take_apart_in(connection, ready, verdict, reason)
+            await self.take_apart_in(connection, row, facts, verdict, reason)
 
     async def take_apart_in(
-        self, connection: asyncpg.Connection, ready: ReadyBatch, verdict: Blame, reason: str
+        self, connection: asyncpg.Connection, row: BatchRow, facts: BatchFacts, verdict: Blame, reason: str
     ) -> None:
         """As ``take_apart``, in the caller's transaction."""
-        row, numbers = ready.row, [fill.fill_number for fill in ready.facts.fills]
+        numbers = [fill.fill_number for fill in facts.fills]
         _log.warning("batch reverted", batch=row.batch, tranche=row.tranche, reason=reason)
         await move_batch(connection, row.batch, BatchEvent.REVERT, reason=reason)
         await move_instructions(connection, row.tranche, numbers, InstructionEvent.REVERT, reason=reason)
@@ -229,7 +226,7 @@ class BatchSubmission:
         half = (len(rest) + 1) // 2 if verdict.split else len(rest)
         for part in (rest[:half], rest[half:]):
             if part:
-                await self._batch_again(connection, ready, part)
+                await self._batch_again(connection, row, facts, part)
 
     async def _fail(
         self, connection: asyncpg.Connection, row: BatchRow, failing: list[int], verdict: Blame, reason: str
@@ -240,19 +237,25 @@ class BatchSubmission:
         await tell_failed(connection, row.tranche, failing, row.batch, verdict.reason)
 
     async def _batch_again(
-        self, connection: asyncpg.Connection, ready: ReadyBatch, numbers: Sequence[int]
+        self, connection: asyncpg.Connection, row: BatchRow, facts: BatchFacts, numbers: Sequence[int]
     ) -> None:
         """Another batch for fills whose batch reverted."""
         kept = set(numbers)
-        composed = compose_batch(fill for fill in ready.facts.fills if fill.fill_number in kept)
-        gas = self._config.batching.gas
-        bound = gas.of(len(numbers), len(composed.orders), len(batch_accounts(composed)))
+        orders = {side for fill in facts.fills if fill.fill_number in kept for side in (fill.buy, fill.sell)}
+        accounts = {order.account for order in orders}
+        bound = self._config.batching.gas.of(len(numbers), len(orders), len(accounts))
         following = NextBatch(list(numbers), min(bound, TRANSACTION_GAS_CAP), full=False)
-        await create_batch(connection, ready.row.tranche, following, reason="again", replaces=ready.row.batch)
+        await create_batch(connection, row.tranche, following, reason="again", replaces=row.batch)
 
-    async def _hold(self, row: BatchRow, reason: str) -> None:
-        """Nothing is signed for a batch whose facts are in doubt: an operator decides about its fills."""
-        _log.error("batch held", batch=row.batch, tranche=row.tranche, reason=reason)
+    async def _doubt(self, row: BatchRow, facts: BatchFacts, reason: str) -> None:
+        """Nothing is signed for a batch whose facts are in doubt.
+
+        It is halved until the fill in doubt stands alone; that one is held, and an operator decides about it.
+        """
+        if len(facts.fills) > 1:
+            await self.take_apart(row, facts, Blame(split=True), reason)
+            return
+        _log.error("fill held", batch=row.batch, tranche=row.tranche, reason=reason)
         async with self._database.transaction() as connection:
             _, numbers = await fills_of_batch(connection, row.batch)
             await move_batch(connection, row.batch, BatchEvent.REVERT, reason=reason)
@@ -271,11 +274,3 @@ def refusal_of(error: ChainRefusedError) -> Refusal:
     ):
         return Refusal(error="", arguments={})
     raise error
-
-
-async def token_of(connection: asyncpg.Connection, tranche: int) -> bytes:
-    """Address of the tranche's token, from its admission document."""
-    text: str = await connection.fetchval(
-        "select document ->> 'token' from engine.tranche where tranche = $1", tranche
-    )
-    return bytes.fromhex(text.removeprefix("0x"))

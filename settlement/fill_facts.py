@@ -24,14 +24,24 @@ class BatchFacts:
     signatures: dict[SignedOrder, bytes]
 
 
-async def batch_facts(
-    connection: asyncpg.Connection, tranche: int, fill_numbers: list[int], token: bytes, cash_token: bytes
-) -> BatchFacts:
-    """Read the facts of these fills; ``token`` and ``cash_token`` are what the orders were signed for."""
+async def batch_facts(connection: asyncpg.Connection, tranche: int, fill_numbers: list[int]) -> BatchFacts:
+    """Read the facts of these fills, by ascending number."""
+    token, cash_token = await tokens_of(connection, tranche)
     rows = await connection.fetch(_FACTS, tranche, fill_numbers)
     signatures: dict[SignedOrder, bytes] = {}
     fills = [_fill_fact(row, token, cash_token, signatures) for row in rows]
     return BatchFacts(fills, signatures)
+
+
+async def tokens_of(connection: asyncpg.Connection, tranche: int) -> tuple[bytes, bytes]:
+    """Tranche token and cash token (20 bytes each) that a tranche's orders are signed for."""
+    row = await connection.fetchrow(
+        "select document ->> 'token' as token, document ->> 'cash_token' as cash_token from engine.tranche"
+        " where tranche = $1",
+        tranche,
+    )
+    token, cash_token = (bytes.fromhex(row[name].removeprefix("0x")) for name in ("token", "cash_token"))
+    return token, cash_token
 
 
 def _fill_fact(row: Any, token: bytes, cash_token: bytes, signatures: dict[SignedOrder, bytes]) -> FillFact:

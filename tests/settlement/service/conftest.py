@@ -159,7 +159,7 @@ class Bench:
 
     async def _attest_one(self, connection: Any, row: Any, key: bytes) -> None:
         venue, token = self.contracts.venue, self.contracts.tranche.token
-        facts = await batch_facts(connection, row["tranche"], list(row["fill_numbers"]), token, venue.cash)
+        facts = await batch_facts(connection, row["tranche"], list(row["fill_numbers"]))
         digest = attestation_digest(
             venue.domain, SHARD, 1, ROW_HASH, token, venue.cash, compose_batch(facts.fills)
         )
@@ -228,6 +228,7 @@ async def bench(database: str, contracts: Any) -> AsyncIterator[Bench]:
     document = {
         "token": "0x" + contracts.tranche.token.hex(),
         "registry": "0x" + contracts.tranche.registry.hex(),
+        "cash_token": "0x" + contracts.venue.cash.hex(),
     }
     async with opened.connection() as connection:
         await connection.execute("insert into engine.lease (shard) values ($1)", SHARD)

@@ -1,0 +1,187 @@
+"""Continuous reconciliation: chain, tables and the engine's ledger must say the same (DESIGN 7).
+
+Chain and tables are compared at one final block that both readers of the chain have passed; tables and ledger
+in one snapshot of the database, and only where the engine has answered all it was told. So a difference is
+never a matter of timing, and each is a break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+from engine.database import Database
+from settlement.batch_following import READER as RUNNER
+from settlement.chain import Call, Chain
+from settlement.comparison import BreakKind, Comparison, store_comparisons
+from settlement.contract_abi import ContractName, contract_abi
+from settlement.ledger_comparison import compare_ledger
+from settlement.settlement_config import SettlementConfig
+from settlement.telling import CASH
+from settlement.watch_position import read_positions
+
+FILL_BITS_AT_ONCE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A fill that ended: by the transition that said so, as final or failed."""
+
+    transition: int
+    token: bytes
+    subject: str
+    fill_number: int
+    final: bool
+
+
+class Reconciliation:
+    """Compares in rounds; every decided fill's bit on chain is looked at once in a process's life."""
+
+    def __init__(self, database: Database, chain: Chain, config: SettlementConfig) -> None:
+        self._database = database
+        self._chain = chain
+        self._config = config
+        self._bits_checked = 0
+
+    async def round(self) -> int:
+        """Compare once, store what differs; returns 0, so that the next round waits its turn."""
+        async with (
+            self._database.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            block = await self._block(connection)
+            if block is None:
+                return 0
+            holdings = await connection.fetch(_EXPECTED_HOLDINGS, block)
+            tokens = await _tokens(connection)
+            decided = await self._newly_decided(connection, block, tokens)
+            comparisons = await compare_ledger(connection)
+        comparisons += await self._compare_vault(block, holdings)
+        comparisons += await self._compare_locks(block, holdings, tokens)
+        comparisons += await self._compare_bits(block, decided)
+        async with self._database.transaction() as connection:
+            await store_comparisons(connection, comparisons, block)
+        self._bits_checked = max([self._bits_checked, *(fill.transition for fill in decided)])
+        return 0
+
+    async def _block(self, connection: asyncpg.Connection) -> int | None:
+        """The newest block that runner and watcher have both passed; None before the first."""
+        positions = await read_positions(connection)
+        watched = [each.block_number for reader, each in positions.items() if reader != RUNNER]
+        if RUNNER not in positions or not watched:
+            return None
+        return min(positions[RUNNER].block_number, *watched)
+
+    async def _compare_vault(self, block: int, holdings: Sequence[Any]) -> list[Comparison]:
+        """Entries of every account, their sum, and that the vault's balance covers them."""
+        venue, vault = self._config.deployment, contract_abi(ContractName.VAULT)
+        cash = contract_abi(ContractName.TEST_CASH)
+        expected = {row["address"]: int(row["amount"]) for row in holdings if row["tranche"] == CASH}
+        calls = [Call(venue.vault, vault.call("entryOf", venue.cash, address)) for address in expected]
+        calls.append(Call(venue.vault, vault.call("totalEntries", venue.cash)))
+        calls.append(Call(venue.cash, cash.call("balanceOf", venue.vault)))
+        *entries, total, balance = await self._values(calls, block)
+        found = [
+            Comparison(BreakKind.VAULT_ENTRY, "0x" + address.hex(), amount, entry)
+            for (address, amount), entry in zip(expected.items(), entries, strict=True)
+        ]
+        found.append(Comparison(BreakKind.VAULT_TOTAL, "vault", sum(expected.values()), total))
+        found.append(Comparison(BreakKind.VAULT_BALANCE, "vault", total, balance, at_least=True))
+        return found
+
+    async def _compare_locks(
+        self, block: int, holdings: Sequence[Any], tokens: dict[int, tuple[str, bytes]]
+    ) -> list[Comparison]:
+        """Locked tokens of every account in every tranche."""
+        rows = [row for row in holdings if row["tranche"] in tokens]
+        token = contract_abi(ContractName.TRANCHE_TOKEN)
+        calls = [Call(tokens[row["tranche"]][1], token.call("lockedOf", row["address"])) for row in rows]
+        return [
+            Comparison(
+                BreakKind.LOCKED_TOKENS,
+                f"{tokens[row['tranche']][0]} 0x{row['address'].hex()}",
+                int(row["amount"]),
+                locked,
+            )
+            for row, locked in zip(rows, await self._values(calls, block), strict=True)
+        ]
+
+    async def _compare_bits(self, block: int, decided: Sequence[_Decided]) -> list[Comparison]:
+        """The contract's bit of every newly decided fill."""
+        dvp, address = contract_abi(ContractName.DVP), self._config.deployment.dvp
+        calls = [Call(address, dvp.call("isSettled", fill.token, fill.fill_number)) for fill in decided]
+        return [
+            Comparison(BreakKind.FILL_BIT, fill.subject, int(fill.final), bit)
+            for fill, bit in zip(decided, await self._values(calls, block), strict=True)
+        ]
+
+    async def _newly_decided(
+        self, connection: asyncpg.Connection, block: int, tokens: dict[int, tuple[str, bytes]]
+    ) -> list[_Decided]:
+        """Fills decided since the last look and, if final, in blocks up to this one."""
+        rows = await connection.fetch(_NEWLY_DECIDED, self._bits_checked, block, FILL_BITS_AT_ONCE)
+        return [
+            _Decided(
+                row["transition"],
+                tokens[row["tranche"]][1],
+                f"{tokens[row['tranche']][0]} {row['fill_number']}",
+                row["fill_number"],
+                row["status"] == "final",
+            )
+            for row in rows
+            if row["tranche"] in tokens
+        ]
+
+    async def _values(self, calls: Sequence[Call], block: int) -> list[int]:
+        """What calls return on the state after a block, each one number."""
+        return [int.from_bytes(found, "big") for found in await self._chain.calls(calls, block)]
+
+
+async def _tokens(connection: asyncpg.Connection) -> dict[int, tuple[str, bytes]]:
+    """Symbol and token address of every tranche."""
+    rows = await connection.fetch("select tranche, symbol, document ->> 'token' as token from engine.tranche")
+    return {row["tranche"]: (row["symbol"], bytes.fromhex(row["token"].removeprefix("0x"))) for row in rows}
+
+
+_EXPECTED_HOLDINGS: Final = """
+with moved as (
+    select address, tranche, case name
+        when 'Deposited' then amount when 'Locked' then amount
+        when 'Withdrawn' then -amount when 'Unlocked' then -amount when 'LockBroken' then -amount
+        when 'DeliveredUnlocked' then -amount else 0 end as amount
+    from settlement.chain_event where state = 'final' and block_number <= $1
+), settled as (
+    select f.tranche, f.buy_account, f.sell_account, f.quantity_lots, f.amount_minor
+    from settlement.batch b
+    join settlement.instruction i using (batch)
+    join engine.fill f on f.tranche = i.tranche and f.fill_number = i.fill_number
+    where b.status = 'final' and b.block_number <= $1
+), legs as (
+    select buy_account as account, tranche, quantity_lots as amount from settled
+    union all select sell_account, tranche, -quantity_lots from settled
+    union all select buy_account, 0, -amount_minor from settled
+    union all select sell_account, 0, amount_minor from settled
+), parts as (
+    select address, tranche, sum(amount) as amount from moved group by address, tranche
+    union all
+    select a.address, l.tranche, sum(l.amount) from legs l join engine.account a using (account)
+    group by a.address, l.tranche
+)
+select address, tranche, sum(amount) as amount from parts group by address, tranche
+"""
+
+_NEWLY_DECIDED: Final = """
+select t.transition, t.tranche, t.fill_number, t.status
+from settlement.transition t
+join engine.tranche r on r.tranche = t.tranche
+left join settlement.batch b on b.batch = t.batch
+where (t.transition > $1 or exists (
+        select from settlement.reconciliation_break k
+        where k.kind = 'fill_bit' and k.subject = r.symbol || ' ' || t.fill_number and k.cleared_at is null))
+    and t.subject = 'instruction' and t.status in ('final', 'failed')
+    and (t.status = 'failed' or b.block_number <= $2)
+order by t.transition limit $3
+"""
