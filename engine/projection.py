@@ -26,6 +26,7 @@ from ext.records import (
     OrderPlace,
     Sourced,
     TermsSet,
+    Trade,
     TrancheList,
     decode,
     decode_header,
@@ -61,7 +62,6 @@ OUTCOME_FINAL: Final = 1
 OUTCOME_FAILED: Final = 2
 
 _PRIVATE: Final = (Kind.EXECUTION_REPORT, Kind.REFUSED, Kind.BALANCE, Kind.SETTLEMENT_UPDATED)
-_ORDER_COMMANDS: Final = (Kind.ORDER_PLACE, Kind.ORDER_REPLACE)
 _TERMS_COMMANDS: Final = (Kind.TRANCHE_LIST, Kind.TERMS_SET)
 _FROM_TRADE: Final = {"shard": None, "journal_row": None, "matched_at_ns": "time_ns"}
 _FROM_REPORT: Final = {
@@ -115,10 +115,22 @@ def commands_with_side(row: JournalRow) -> Iterator[Sourced]:
         yield Sourced(bytes(record), next(sides) if bound else b"")
 
 
-def fill_rows(events: bytes, rows: Sequence[JournalRow]) -> Rows:
-    """The rows of the TRADE events in some events of ``rows``, in order of match."""
-    trades = [bytes(event) for event in split(events) if event[0] == Kind.TRADE]
-    return _fills(np.frombuffer(b"".join(trades), DTYPES[Kind.TRADE]), rows[0].shard, rows)
+def accepted_orders(row: JournalRow) -> Iterator[tuple[int, OrderPlace, bytes]]:
+    """Order id, command and signature of every order and replacement that a journal row accepted."""
+    accepted = _accepted(_EventColumns([row]).of(Kind.EXECUTION_REPORT))
+    for command, signature in commands_with_side(row):
+        order_id = accepted.pop(_name(command), None)
+        if order_id is not None:
+            order = decode(command)
+            assert isinstance(order, OrderPlace)
+            yield order_id, order, signature
+
+
+def fill_row(trade: Trade, shard: int, journal_row: int) -> tuple[Any, ...]:
+    """The row of one fill, as its TRADE in a journal row says."""
+    elsewhere = {"tranche": trade.header.tranche, "shard": shard, "journal_row": journal_row}
+    elsewhere["matched_at_ns"] = trade.header.time_ns
+    return tuple(elsewhere[name] if name in elsewhere else getattr(trade, name) for name in FILL_COLUMNS)
 
 
 def revision_row(order: OrderPlace, signature: bytes, order_id: int, journal_row: int) -> tuple[Any, ...]:
@@ -218,11 +230,10 @@ def _from_commands(rows: Sequence[JournalRow], events: _EventColumns) -> tuple[R
     terms: Rows = []
     for row in rows:
         for command, side in commands_with_side(row):
-            head = decode_header(command)
-            name = (head.source, head.incarnation, head.number)
-            if head.kind in _ORDER_COMMANDS and name in accepted:
+            name = _name(command)
+            if name in accepted:
                 revisions.append(_revision(command, side, accepted.pop(name), row.row))
-            elif head.kind in _TERMS_COMMANDS and name in applied:
+            elif name in applied:
                 terms.append(_terms(command))
     return revisions, terms
 
@@ -241,6 +252,12 @@ def _applied(answers: np.ndarray[Any, Any]) -> set[tuple[int, int, int]]:
 def _names(events: np.ndarray[Any, Any]) -> Iterator[tuple[int, int, int]]:
     """Source, incarnation and number of the commands that caused some events."""
     return zip(*(events[name].tolist() for name in ("source", "incarnation", "number")), strict=True)
+
+
+def _name(command: bytes) -> tuple[int, int, int]:
+    """Source, incarnation and number of a command."""
+    head = decode_header(command)
+    return head.source, head.incarnation, head.number
 
 
 def _revision(command: bytes, signature: bytes, order_id: int, journal_row: int) -> tuple[Any, ...]:

@@ -43,6 +43,7 @@ from ext.records import (
     decode,
     decode_all,
     encode,
+    side_digest,
 )
 
 START_NS = 1_780_000_000_000_000_000
@@ -80,7 +81,8 @@ class JournalledShard:
                 record = numbered(record, TEST_SOURCE, 1, last)
             sequence += 1
             time_ns = START_NS + sequence * 1_000_000
-            records.append(encode(stamped(record, sequence, time_ns)))
+            bound = record.header._replace(side_digest=side_digest(command.side))
+            records.append(encode(stamped(record._replace(header=bound), sequence, time_ns)))
         first_command, first_event = self.core.last_command + 1, self.core.last_event + 1
         events = self.core.apply(b"".join(records))
         await self._append(
