@@ -15,6 +15,8 @@ cdef class OrderBook:
     cdef int load(self, const char* snapshot, size_t size) except -1
 
     cdef int check_pool(self) except -1
+    cdef int check_level_pool(self) except -1
+    cdef int check_indicative(self) except -1
     cdef int check_index(self) except -1
     cdef uint64_t check_side(self, uint8_t side) except? 0
     cdef uint64_t check_level(self, uint8_t side, int64_t key, uint32_t number) except 0

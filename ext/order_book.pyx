@@ -15,7 +15,16 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint6
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from ext.book cimport Book, book_enter, book_free, book_init, book_is_crossed, book_reserve, price_key
+from ext.book cimport (
+    Auction,
+    Book,
+    book_enter,
+    book_free,
+    book_init,
+    book_is_crossed,
+    book_reserve,
+    price_key,
+)
 from ext.book_records cimport (
     PHASE_CALL,
     PHASE_CONTINUOUS,
@@ -38,6 +47,7 @@ from ext.price_levels cimport (
     KeyRun,
     Level,
     LevelCursor,
+    LevelPool,
     SidePrices,
     level_price_ticks,
     side_prices_best,
@@ -307,8 +317,10 @@ cdef class OrderBook:
         """Walk every invariant; AssertionError names the first that does not hold. O(memory held)."""
         self.require_idle()
         self.check_pool()
+        self.check_level_pool()
         self.check_index()
         assert self.check_side(SIDE_BUY) + self.check_side(SIDE_SELL) == self.book.orders.live
+        self.check_indicative()
         assert self.book.changes.used == 0
         assert self.book.phase <= PHASE_HALTED
         assert self.book.phase != PHASE_CONTINUOUS or not book_is_crossed(&self.book)
@@ -324,6 +336,32 @@ cdef class OrderBook:
             assert free_orders < pool.used
             ref = pool.orders[ref].next
         assert free_orders + pool.live + 1 == pool.used
+        return 0
+
+    cdef int check_level_pool(self) except -1:
+        """Every level number is either live or free once, and only live ones have a key."""
+        cdef const LevelPool* pool = &self.book.levels
+        cdef uint32_t level = pool.first_free
+        cdef uint64_t free_levels = 0
+        while level != NO_LEVEL:
+            assert level < pool.used <= pool.capacity
+            assert pool.levels[level].key == 0
+            free_levels += 1
+            assert free_levels < pool.used
+            level = pool.levels[level].next_free
+        assert pool.levels[NO_LEVEL].key == 0
+        assert free_levels + pool.live + 1 == pool.used
+        assert pool.live == self.book.prices[0].levels + self.book.prices[1].levels
+        return 0
+
+    cdef int check_indicative(self) except -1:
+        """What was last told of the call's result is what it would be now."""
+        cdef Auction now = Auction(0, 0, 0)
+        if self.book.phase == PHASE_CALL:
+            now = book_equilibrium(&self.book, self.book.reference_price_ticks)
+        assert self.book.indicative.price_ticks == now.price_ticks
+        assert self.book.indicative.volume_lots == now.volume_lots
+        assert self.book.indicative.surplus_lots == now.surplus_lots
         return 0
 
     cdef int check_index(self) except -1:
@@ -367,6 +405,9 @@ cdef class OrderBook:
         assert prices.best_key == before
         assert prices.best_level == best
         assert prices.levels == levels
+        assert 2 * levels <= prices.hint_mask + 3
+        for at in range(prices.hint_mask + 1):
+            assert prices.hints[at] < self.book.levels.used
         assert self.book.leaves_lots[side - 1] == leaves_lots
         return orders
 

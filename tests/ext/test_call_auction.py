@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ext.book_records import (
@@ -197,6 +197,7 @@ def auction_by_trying_every_price(
     return price, volume, surpluses[price]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(orders=ORDERS, reference=st.integers(1, 11), fast=st.booleans())
 def test_no_other_price_would_have_been_better(
     orders: list[tuple[Side, int, int]], reference: int, fast: bool

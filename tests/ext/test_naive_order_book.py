@@ -1,6 +1,6 @@
 """The naive book is the oracle: the fast one gives the same bytes for any stream of commands."""
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ext.book_records import (
@@ -63,7 +63,7 @@ STARTS = st.sampled_from([pack_set_phase(Phase.CONTINUOUS), pack_set_phase(Phase
 STREAMS = st.builds(lambda start, rest: [start, *rest], STARTS, st.lists(COMMANDS, max_size=80))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STREAMS)
 def test_both_books_give_the_same_events_and_digest(stream: list[bytes]) -> None:
     fast, naive = OrderBook(), NaiveOrderBook()
@@ -74,7 +74,7 @@ def test_both_books_give_the_same_events_and_digest(stream: list[bytes]) -> None
         assert fast.digest() == naive.digest()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STREAMS)
 def test_one_batch_gives_what_its_commands_give_one_by_one(stream: list[bytes]) -> None:
     whole, single = OrderBook(), OrderBook()
@@ -84,7 +84,7 @@ def test_one_batch_gives_what_its_commands_give_one_by_one(stream: list[bytes]) 
     assert whole.digest() == single.digest()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STREAMS, st.data())
 def test_a_book_restored_anywhere_goes_on_as_if_it_had_never_stopped(
     stream: list[bytes], data: st.DataObject
