@@ -167,7 +167,8 @@ async def read_tranches(connection: asyncpg.Connection) -> list[Tranche]:
     terms: dict[int, dict[int, Terms]] = {}
     for row in await connection.fetch("select * from engine.terms order by tranche, terms_id"):
         values = dict(row)
-        terms.setdefault(values.pop("tranche"), {})[row["terms_id"]] = Terms(**values)
+        tranche = values.pop("tranche")
+        terms.setdefault(tranche, {})[row["terms_id"]] = Terms(**values)
     rows = await connection.fetch(
         "select tranche, symbol, shard, document::text from engine.tranche order by tranche"
     )
