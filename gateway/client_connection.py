@@ -22,7 +22,14 @@ from websockets.exceptions import WebSocketException
 
 from gateway import protocol
 from gateway.client_types import Hello
-from gateway.errors import ConnectionLost, OutcomeUnknown, WireError, from_wire
+from gateway.errors import (
+    AnswerUnreadable,
+    ConnectionLost,
+    GatewayError,
+    OutcomeUnknown,
+    WireError,
+    from_wire,
+)
 
 ResultT = TypeVar("ResultT")
 FIRST_DELAY_S: Final = 0.05
@@ -36,7 +43,8 @@ class Call(Generic[ResultT]):
     """A request under way; await it for its result. ``sent_ns`` and ``answered_ns`` are
     ``perf_counter_ns``, else 0.
 
-    Raises, when awaited: WireError as the venue answered; ConnectionLost when the client ended first.
+    Raises, when awaited: WireError as the venue answered; AnswerUnreadable; ConnectionLost when the client
+    ended first.
     """
 
     __slots__ = ("_decode", "_future", "answered_ns", "frame", "id", "repeatable", "sent_ns")
@@ -78,7 +86,7 @@ class Call(Generic[ResultT]):
             try:
                 self._future.set_result(self._decode(result))
             except (KeyError, TypeError, ValueError) as problem:
-                self._fail(problem)
+                self._fail(AnswerUnreadable(f"{problem!r} in the venue's answer"))
 
     def refuse(self, problem: Exception) -> None:
         """End the call with an error."""
@@ -127,6 +135,7 @@ class VenueConnection:
 
         Raises:
             WireError: The venue refused the log-on.
+            AnswerUnreadable: The venue speaks otherwise than this client.
             ConnectionLost: No log-on within ``timeout_s``.
         """
         self._first = asyncio.get_running_loop().create_future()
@@ -137,7 +146,7 @@ class VenueConnection:
         except TimeoutError:
             await self.close()
             raise ConnectionLost(f"no log-on at {self._url} within {timeout_s} s") from None
-        except WireError:
+        except GatewayError:
             await self.close()
             raise
 
@@ -228,6 +237,9 @@ class VenueConnection:
         try:
             async for frame in socket:
                 self._received(orjson.loads(frame))
+        except asyncio.CancelledError:
+            await socket.close()  # else the context would say that this end failed
+            raise
         finally:
             logging_on.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionLost):
@@ -241,6 +253,10 @@ class VenueConnection:
             await self._log_on(hello)
         except WireError as problem:
             await self._refused(socket, problem)
+            return
+        except AnswerUnreadable as problem:
+            self._give_up(problem)
+            await socket.close()
             return
         self.connections += 1
         self._window = window

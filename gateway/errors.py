@@ -12,8 +12,8 @@
     │   ├── OutcomeUnknown     -32001, reason 710: ask, or resend with the same ids
     │   └── OverLimit          -32029, with ``retry_after_ms``
     ├── ConnectionLost         client: the connection ended and the call is not one that is resent
-    ├── BookDrift              a book's sequence or checksum does not fit what was received
-    └── StreamBroken           client: a private stream cannot be made whole again
+    ├── AnswerUnreadable       client: the venue's answer lacks what this client needs of it
+    └── BookDrift              a book's sequence or checksum does not fit what was received
 
 ``WireError.final`` says whether the command can still take effect: true means it did not and will not.
 """
@@ -119,8 +119,8 @@ class BookDrift(GatewayError):
     """A book's sequence or checksum does not fit: take a new snapshot."""
 
 
-class StreamBroken(GatewayError):
-    """A private stream has a gap that a resume did not close."""
+class AnswerUnreadable(GatewayError):
+    """An answer of the venue lacks what this client needs of it: the two are of different versions."""
 
 
 _KINDS: dict[int, type[WireError]] = {

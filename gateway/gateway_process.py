@@ -137,6 +137,7 @@ async def _serve(
     try:
         done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
         for task in done - {stopped}:
+            log.error("gateway ends", error=repr(task.exception()))
             task.result()
     finally:
         await stop_server(server)

@@ -1,0 +1,202 @@
+"""A small venue for the gateway's tests: real PostgreSQL, real shards without Ray, projectors, real gateways."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settlement
+from engine.answer import SentCommand, wait_for
+from engine.command import cash_allot, eligibility_set, tokens_adjust
+from engine.command_outbox import enqueue, outbox_source
+from engine.database import ENGINE_SCHEMA, Database
+from engine.outbox_sender import send_outboxes
+from engine.postgres_projector import PostgresProjector
+from engine.shard_incarnation import ShardConfig, ShardIncarnation
+from engine.signed_order import address_of
+from ext.records import Record, Sourced, encode
+from gateway.client import VenueClient
+from gateway.configuration import GatewayConfig
+from gateway.gateway_process import run_gateway
+
+SHARDS = (0, 1)
+ADMIN_KEY = b"\xad" * 32
+CASH = bytes.fromhex("ca" * 20)
+DVP = bytes.fromhex("d0" * 20)
+SETTLEMENT_SCHEMA = Path(settlement.__file__).with_name("schema.sql")
+
+
+def document(symbol: str, **changes: Any) -> dict[str, Any]:
+    """An admission document."""
+    return {
+        "symbol": symbol,
+        "filing": {"number": "2026-001", "date": "2026-02-06", "authority": "CSRC"},
+        "offering_document_sha256": "ab" * 32,
+        "issuer": "Issuer SPV",
+        "chain_id": 31337,
+        "token": "0x" + "70" * 20,
+        "registry": "0x" + "71" * 20,
+        "cash_token": "0x" + CASH.hex(),
+        "tick_size": "0.005",
+        "price_min": "1",
+        "price_max": "200",
+        "quantity_max": 1_000_000,
+        "face_per_lot_minor": 1_000_000,
+        "terms": {"id": 1, "factor": "1", "accrued_per_lot": "0", "value_date": "2026-11-22"},
+    } | changes
+
+
+class Investor:
+    """A participant with one account and the key to both."""
+
+    def __init__(self, login: str, key: bytes) -> None:
+        self.login = login
+        self.key = key
+        self.address = address_of(key)
+        self.account = 0
+
+
+class Venue:
+    """Everything a gateway meets, running in this process."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.url = ""
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._stops: dict[str, asyncio.Event] = {}
+        self._transfers = 0
+
+    async def start(self) -> None:
+        """Start all but gateways."""
+        self.database = await Database.open(self.dsn)
+        await self.database.apply_schema("engine", ENGINE_SCHEMA)
+        await self.database.apply_schema("settlement", SETTLEMENT_SCHEMA)
+        await self.database.pool.execute(
+            "insert into engine.participant (login, credential, role) values ('admin', $1, 'administrator')",
+            address_of(ADMIN_KEY),
+        )
+        for shard in SHARDS:
+            self.start_shard(shard)
+            self._run(f"projector {shard}", PostgresProjector(self.database, shard).run())
+        while await self.database.pool.fetchval(_SERVED) < len(SHARDS):
+            await asyncio.sleep(0.005)
+        self._run("outbox", send_outboxes(self.database, ["administration"], SHARDS))
+
+    def start_shard(self, shard: int) -> None:
+        """Begin a shard's next incarnation."""
+        self._run(f"shard {shard}", ShardIncarnation(ShardConfig(shard, self.dsn)).run())
+
+    def _run(self, name: str, work: Any) -> None:
+        self._tasks[name] = asyncio.create_task(work, name=name)
+
+    async def end(self, name: str) -> None:
+        """End one part without goodbye."""
+        task = self._tasks.pop(name)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End all parts, gateways first."""
+        for name in sorted(self._tasks, key=lambda name: not name.startswith("gateway")):
+            await self.end(name)
+        await self.database.close()
+
+    async def start_gateway(self, name: str = "g1", port: int = 0, **changes: Any) -> str:
+        """Start a gateway and return its URL."""
+        config = GatewayConfig(
+            name=name,
+            host="127.0.0.1",
+            port=port,
+            database_dsn=self.dsn,
+            chain_id=31337,
+            dvp=DVP,
+            cash=CASH,
+            vault=b"\x7a" * 20,
+            chain_rpc="http://127.0.0.1:8545",
+            **changes,
+        )
+        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._stops[name] = asyncio.Event()
+        self._run(f"gateway {name}", run_gateway(config, self._stops[name], ready=listening.set_result))
+        await asyncio.wait([listening, self._tasks[f"gateway {name}"]], return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            self._tasks.pop(f"gateway {name}").result()
+        self.url = listening.result()
+        return self.url
+
+    async def stop_gateway(self, name: str = "g1") -> None:
+        """Stop a gateway as an operator does."""
+        self._stops[name].set()
+        await self._tasks.pop(f"gateway {name}")
+
+    # What the chain and administrators do ----------------------------------------------------------------
+
+    async def command(self, shard: int, *records: Record) -> list[Record]:
+        """Send commands through the outbox and return the last one's events."""
+        async with self.database.transaction() as connection:
+            source = await outbox_source(connection, "administration")
+            numbers = await enqueue(
+                connection,
+                source,
+                shard,
+                [Sourced(encode(record)) for record in records],
+                cause="test",
+                actor="test",
+            )
+        async with self.database.connection() as connection:
+            return await wait_for(connection, SentCommand(source, shard, numbers[-1], 0), timeout_seconds=10)
+
+    async def fund(self, account: int, symbol: str, *, cash: int = 0, lots: int = 0) -> None:
+        """Make an account eligible for a tranche and give it cash and locked lots."""
+        row = await self.database.pool.fetchrow(
+            "select tranche, shard from engine.tranche where symbol = $1", symbol
+        )
+        tranche, shard = row["tranche"], row["shard"]
+        records: list[Record] = [eligibility_set(account, tranche, eligible=True, country=344)]
+        if cash:
+            self._transfers += 1
+            records.append(cash_allot(account, cash, transfer=self._transfers))
+        if lots:
+            records.append(tokens_adjust(account, tranche, lots))
+        await self.command(shard, *records)
+
+
+_SERVED = "select count(*) from engine.lease where address <> ''"
+
+
+@pytest.fixture
+async def venue(database: str) -> AsyncIterator[Venue]:
+    """A venue with shards and projectors and one gateway."""
+    venue = Venue(database)
+    await venue.start()
+    await venue.start_gateway()
+    yield venue
+    await venue.stop()
+
+
+Connect = Callable[..., VenueClient]
+
+
+@pytest.fixture
+async def market(venue: Venue) -> tuple[Venue, dict[str, Investor]]:
+    """A venue whose tranche ``ABST-A`` is open, with a rich ``buyer`` and ``seller``."""
+    investors = await investors_of(venue, ("buyer", "seller"))
+    async with VenueClient(venue.url, "admin", ADMIN_KEY) as admin:
+        await admin.admin.list_tranche(document("ABST-A"))
+    await venue.fund(investors["buyer"].account, "ABST-A", cash=10**12)
+    await venue.fund(investors["seller"].account, "ABST-A", lots=100_000)
+    async with VenueClient(venue.url, "admin", ADMIN_KEY) as admin:
+        await admin.admin.set_phase("ABST-A", "continuous")
+    return venue, investors
+
+
+async def investors_of(venue: Venue, logins: Iterable[str]) -> dict[str, Investor]:
+    """Open an account for each login and let it log on."""
+    investors = {login: Investor(login, bytes([index]) * 32) for index, login in enumerate(logins, 1)}
+    async with VenueClient(venue.url, "admin", ADMIN_KEY) as admin:
+        for investor in investors.values():
+            investor.account = await admin.admin.open_account(investor.address)
+            await admin.admin.set_participant(investor.login, investor.address, [investor.account])
+    return investors
