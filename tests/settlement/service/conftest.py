@@ -32,6 +32,7 @@ from settlement.batch_runner import BatchRunner
 from settlement.batching import BatchingPolicy
 from settlement.chain_rpc import ChainRpc
 from settlement.chain_watcher import ChainWatcher
+from settlement.errors import ChainUnavailableError
 from settlement.fill_facts import batch_facts
 from settlement.finality import FinalityRule
 from settlement.settlement_config import SettlementConfig
@@ -47,6 +48,25 @@ def key_of(name: str) -> bytes:
     return keccak256(b"key of " + name.encode())
 
 
+class Deaf:
+    """A chain that does as told and whose answer to ``method`` is lost, once."""
+
+    def __init__(self, chain: Any, method: str) -> None:
+        self._chain, self._method, self.lost = chain, method, False
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._chain, name)
+        if name != self._method or self.lost:
+            return found
+
+        async def loses(*arguments: Any) -> None:
+            await found(*arguments)
+            self.lost = True
+            raise ChainUnavailableError("the answer was lost")
+
+        return loses
+
+
 @dataclass
 class Bench:
     """The engine's side of settlement's tables, and the service under test."""
@@ -58,6 +78,7 @@ class Bench:
     tranche: int
     account_of: dict[bytes, int] = field(default_factory=dict)
     key_by_address: dict[bytes, bytes] = field(default_factory=dict)
+    traders: dict[str, bytes] = field(default_factory=dict)
     fill_number: int = 0
 
     def runner(self, chain: Any = None, database: Any = None, **changes: Any) -> BatchRunner:
@@ -118,8 +139,9 @@ class Bench:
                 "insert into engine.fill (tranche, fill_number, fill_id, shard, journal_row, price_ticks,"
                 " quantity_lots, amount_minor, terms_id, aggressor, mode, buy_order_id, sell_order_id,"
                 " buy_account, sell_account, buy_nonce, sell_nonce, buy_revision, sell_revision,"
-                " buyer_fee_minor, seller_fee_minor, matched_at_ns) values ($1, $2, $2, $3, 1, $4, $5, $6, $7, 1, 1, $8, $9,"
-                " $10, $11, $12, $13, $14, $15, 0, 0, $16)",
+                " buyer_fee_minor, seller_fee_minor, matched_at_ns)"
+                " values ($1, $2, $2, $3, 1, $4, $5, $6, $7, 1, 1, $8, $9, $10, $11, $12, $13, $14, $15,"
+                " 0, 0, $16)",
                 self.tranche, self.fill_number, SHARD, fact.price_ticks, fact.lots, amount, fact.terms_id,
                 *order_ids,
                 self.account_of[buy.account], self.account_of[sell.account], buy.nonce, sell.nonce,
@@ -141,6 +163,44 @@ class Bench:
             order.valid_until * 10**9, sign_digest(order_digest(self.contracts.venue.domain, order), key),
         )  # fmt: skip
         return order_id
+
+    async def set_open(self, order: SignedOrder, still_open: bool) -> None:
+        """Say, as the projector does, whether an order rests in the book."""
+        account = self.account_of[order.account]
+        async with self.database.connection() as connection:
+            await connection.execute(
+                "insert into engine.orders values ($1, $2, $3, 'x', $4, 1, 1, 1, 4, $5, 0, 1, $6, 0, 0)"
+                " on conflict (order_id) do update set leaves_lots = excluded.leaves_lots,"
+                " status = excluded.status",
+                account * 1_000_000 + order.nonce, self.tranche, account, order.nonce,
+                int(still_open), 1 if still_open else 2,
+            )  # fmt: skip
+
+    def other_chain(self) -> ChainRpc:
+        """A connection to the node, configured for another chain."""
+        return ChainRpc(self.contracts.node.url, self.contracts.venue.chain_id + 1)
+
+    async def matched(self, count: int, lots: int = 2) -> list[int]:
+        """Fills of fresh orders between changing parties of the market."""
+        parties = [("b1", "s1"), ("b2", "s2")]
+        fills = []
+        for n in range(count):
+            buyer, seller = (self.traders[name] for name in parties[n % 2])
+            fills.append(await self.match(self.buy(buyer), self.sell(seller), lots=lots))
+        return fills
+
+    def account_of_name(self, name: str) -> int:
+        """The account of a trader of the market."""
+        return self.account_of[address_of(self.traders[name])]
+
+    @property
+    def shallow(self) -> FinalityRule:
+        """Finality at once."""
+        return FinalityRule(depth_blocks=0)
+
+    def deaf(self, method: str) -> Deaf:
+        """The chain, the first answer to ``method`` of which is lost."""
+        return Deaf(self.chain, method)
 
     def amount_of(self, lots: int, price_ticks: int) -> int:
         """Cash of a fill in minor units."""
@@ -247,3 +307,13 @@ async def bench(database: str, contracts: Any) -> AsyncIterator[Bench]:
     async with ChainRpc(contracts.node.url, contracts.venue.chain_id) as chain:
         yield Bench(opened, chain, contracts, config, tranche)
     await opened.close()
+
+
+@pytest.fixture
+async def market(bench: Bench) -> Bench:
+    """The bench with two buyers (b1, b2) and two sellers (s1, s2) that have funds."""
+    for name in ("b1", "b2"):
+        bench.traders[name] = await bench.investor(name, cash=100_000_000)
+    for name in ("s1", "s2"):
+        bench.traders[name] = await bench.investor(name, lots=1_000)
+    return bench

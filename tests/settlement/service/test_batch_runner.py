@@ -1,16 +1,182 @@
-"""Fills become final on a real chain, whatever happens on the way."""
+"""Fills become final on a real chain, whatever happens on the way, and settle once."""
 
 from typing import Any
 
+import pytest
 
-async def test_a_fill_goes_through_every_state_to_final_and_the_engine_is_told(bench: Any) -> None:
-    buyer = await bench.investor("buyer", cash=10_000_000)
-    seller = await bench.investor("seller", lots=10)
-    fill = await bench.match(bench.buy(buyer), bench.sell(seller), lots=3)
+from engine.signed_order import address_of
+from ext.records import Kind
+from settlement.batching import BatchingPolicy
+from settlement.errors import ChainUnavailableError, WrongChainError
+from settlement.fail_reasons import FailReason
 
-    await bench.settle_all(bench.runner())
+WAY = ["matched", "batched", "submitted", "included", "confirmed", "final"]
 
-    assert await bench.steps_of(fill) == ["matched", "batched", "submitted", "included", "confirmed", "final"]
-    assert bench.contracts.lots_of(buyer) == 3
-    assert bench.contracts.cash_of(seller) == bench.amount_of(3, 9_900)
-    assert [command.fill_number for command in await bench.commands("settlement")] == [fill]
+
+async def test_a_fill_goes_through_every_state_to_final_and_the_engine_is_told(market: Any) -> None:
+    fill = await market.match(market.buy(market.traders["b1"]), market.sell(market.traders["s1"]), lots=3)
+
+    await market.settle_all(market.runner())
+
+    assert await market.steps_of(fill) == WAY
+    assert market.contracts.lots_of(market.traders["b1"]) == 3
+    assert market.contracts.cash_of(market.traders["s1"]) == market.amount_of(3, 9_900)
+    assert [command.fill_number for command in await market.commands("settlement")] == [fill]
+
+
+async def test_no_state_is_shown_before_the_chain_has_reached_it(market: Any) -> None:
+    fill = (await market.matched(1))[0]
+    runner = market.runner()
+    seen = []
+    await runner.round()
+    await market.attest()
+    market.contracts.node.rpc("evm_setAutomine", False)
+    try:
+        for _ in range(4):
+            await runner.round()
+            seen.append((await market.statuses())[fill])
+            market.mine()
+        await runner.round()
+    finally:
+        market.contracts.node.rpc("evm_setAutomine", True)
+
+    assert seen == ["submitted", "included", "confirmed", "final"]
+
+
+async def test_fills_beyond_the_bounds_go_in_several_batches_that_are_under_way_together(market: Any) -> None:
+    await market.matched(7)
+    runner = market.runner(batching=BatchingPolicy(fills_max=3, age_max_ns=-(10**18)))
+    await runner.round()
+    await market.attest()
+    market.contracts.node.rpc("evm_setAutomine", False)
+    try:
+        await runner.round()
+        batches = await market.rows(
+            "select b.status, b.first_fill, b.fill_count, t.nonce from settlement.batch b"
+            " join settlement.chain_transaction t using (batch) order by t.nonce"
+        )
+    finally:
+        market.contracts.node.rpc("evm_setAutomine", True)
+    await market.settle_all(runner)
+
+    assert [(row["status"], row["first_fill"], row["fill_count"]) for row in batches] == [
+        ("submitted", 1, 3),
+        ("submitted", 4, 3),
+        ("submitted", 7, 1),
+    ]
+    assert set((await market.statuses()).values()) == {"final"}
+
+
+async def test_the_fill_of_a_frozen_party_fails_and_the_rest_of_the_batch_settles(market: Any) -> None:
+    frozen = await market.investor("frozen", cash=100_000_000)
+    poisoned = await market.match(market.buy(frozen), market.sell(market.traders["s1"]), lots=2)
+    good = await market.matched(4)
+    contracts = market.contracts
+    contracts.act(
+        contracts.keys.issuer, contracts.tranche.token, "setAddressFrozen", address_of(frozen), True
+    )
+
+    await market.settle_all(market.runner())
+
+    statuses = await market.statuses()
+    assert statuses == {poisoned: "failed"} | dict.fromkeys(good, "final")
+    assert (await market.steps_of(poisoned))[-3:] == ["reverted", "isolated", "failed"]
+    assert (await market.steps_of(good[0]))[2:5] == ["reverted", "retried", "batched"]
+    outcomes = [(Kind(each.header.kind), each.reason) for each in await market.commands("settlement")]
+    assert sorted(outcomes) == [(Kind.SETTLEMENT_FINAL, 0)] * 4 + [
+        (Kind.SETTLEMENT_FAILED, FailReason.NOT_ELIGIBLE)
+    ]
+
+
+async def test_fills_that_name_nobody_when_they_revert_are_found_by_halving(market: Any) -> None:
+    abroad = await market.investor("abroad", cash=100_000_000)
+    fills = await market.matched(3)
+    poisoned = await market.match(market.buy(abroad), market.sell(market.traders["s1"]), lots=2)
+    contracts = market.contracts
+    registry, compliance = contracts.tranche.registry, contracts.tranche.compliance
+    contracts.act(contracts.keys.issuer, registry, "updateCountry", address_of(abroad), 999)
+    contracts.act(contracts.keys.administrator, compliance, "setCountryBlocked", 999, True)
+    await market.settle_all(market.runner())
+
+    assert await market.statuses() == {poisoned: "failed"} | dict.fromkeys(fills, "final")
+
+
+async def test_a_paused_contract_makes_batches_wait_and_fails_nothing(market: Any) -> None:
+    fills = await market.matched(2)
+    contracts = market.contracts
+    contracts.act(contracts.keys.administrator, contracts.venue.dvp, "pause")
+    runner = market.runner()
+    for _ in range(3):
+        await runner.round()
+        await market.attest()
+    waiting = await market.rows("select status, reason from settlement.batch")
+    contracts.act(contracts.keys.administrator, contracts.venue.dvp, "unpause")
+    await market.rows("update settlement.batch set not_before = now() returning batch")
+    await market.settle_all(runner)
+
+    assert [(row["status"], row["reason"]) for row in waiting] == [("batched", "waits: EnforcedPause()")]
+    assert await market.statuses() == dict.fromkeys(fills, "final")
+
+
+async def test_a_fill_that_the_engine_refuses_to_attest_is_held_and_the_others_settle(market: Any) -> None:
+    fills = await market.matched(4)
+    runner = market.runner()
+    for _ in range(20):
+        await runner.round()
+        await market.rows(
+            "update engine.attestation set refusal = 'differs from the journal'"
+            " where $1 = any(fill_numbers) and signature is null returning batch",
+            fills[2],
+        )
+        await market.attest()
+        market.mine()
+
+    assert await market.statuses() == {n: "held" if n == fills[2] else "final" for n in fills}
+
+
+async def test_a_fill_whose_signed_orders_are_unknown_is_held_before_anything_is_signed(market: Any) -> None:
+    fills = await market.matched(2)
+    await market.rows("delete from engine.order_revision where nonce = 1 and account = 1 returning 1")
+    await market.runner().round()
+
+    assert await market.statuses() == {fills[0]: "held", fills[1]: "batched"}
+
+
+async def test_every_fill_of_a_once_order_settles_in_one_batch_when_the_order_is_done(market: Any) -> None:
+    once = market.buy(market.traders["b1"], kind=0, quantity_lots=4)
+    await market.match(once, market.sell(market.traders["s1"]), lots=2)
+    await market.set_open(once, True)
+    runner = market.runner()
+    await runner.round()
+    waiting = await market.statuses()
+    await market.match(once, market.sell(market.traders["s2"]), lots=2)
+    await market.set_open(once, False)
+    await market.settle_all(runner)
+
+    assert waiting == {1: "matched"}
+    assert len(await market.rows("select batch from settlement.batch")) == 1
+    assert await market.statuses() == {1: "final", 2: "final"}
+
+
+async def test_a_node_of_another_chain_is_refused_before_anything_is_signed(market: Any) -> None:
+    await market.matched(1)
+    with pytest.raises(WrongChainError, match="31337"):
+        async with market.other_chain():
+            pass
+    assert await market.rows("select from settlement.chain_transaction") == []
+
+
+async def test_a_lost_answer_to_a_send_leads_to_identical_bytes_and_one_settlement(market: Any) -> None:
+    await market.matched(2)
+    deaf = market.deaf("send_raw")
+    runner = market.runner(chain=deaf)
+    await runner.round()
+    await market.attest()
+    with pytest.raises(ChainUnavailableError):
+        await runner.round()
+    await market.settle_all(runner)
+
+    assert deaf.lost
+    assert len(await market.rows("select from settlement.chain_transaction")) == 1
+    assert set((await market.statuses()).values()) == {"final"}
+    assert market.contracts.lots_of(market.traders["b1"]) == 2
