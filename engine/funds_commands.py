@@ -78,9 +78,11 @@ def adjust_tokens(state: ShardState, command: TokensAdjust) -> Refusal | None:
     if refusal:
         return refusal
     state.events.applied(command.header)
-    if delta < 0:
+    if delta > 0:
+        holding.receive(delta)
+    else:
         _free_lots(state, holding, -delta)
-    holding.free += delta
+        holding.give(-delta)
     tranche.lots += delta
     state.events.touch(holding)
     return None
