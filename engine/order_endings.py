@@ -33,11 +33,26 @@ def fire_deadlines(state: ShardState) -> None:
         return
     state.events.begin(0, 0, 0, 0, state.now_ns)
     while state.deadlines.is_due(state.now_ns):
-        deadline_ns, order_id = state.deadlines.take()
-        order = state.open_orders.get(order_id)
-        if order is not None and order.deadline_ns == deadline_ns:
+        order = _order_due(state, state.deadlines.take())
+        if order is not None:
             _expire(state, order)
     state.events.finish()
+
+
+def next_deadline_ns(state: ShardState) -> int:
+    """When the next open order ends by itself, 0 when none is open; forgets the deadlines of ended ones."""
+    entry = state.deadlines.first()
+    while entry is not None and _order_due(state, entry) is None:
+        state.deadlines.take()
+        entry = state.deadlines.first()
+    return entry[0] if entry else 0
+
+
+def _order_due(state: ShardState, entry: tuple[int, int]) -> OrderState | None:
+    """The open order that a deadline is of; None when it ended or has another deadline now."""
+    deadline_ns, order_id = entry
+    order = state.open_orders.get(order_id)
+    return order if order is not None and order.deadline_ns == deadline_ns else None
 
 
 def _expire(state: ShardState, order: OrderState) -> None:

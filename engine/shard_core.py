@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from engine import funds_commands, market_commands, order_entry, shard_check, shard_snapshot
 from engine.event_writer import NO_CLIENT_ID
-from engine.order_endings import fire_deadlines
+from engine.order_endings import fire_deadlines, next_deadline_ns
 from engine.reasons import Reason
 from engine.refusal import Refusal
 from engine.shard_state import SHARD_MAX, ShardState
@@ -188,6 +188,10 @@ class ShardCore:
     def next_deadline_ns(self) -> int:
         """When the next timer is due; 0 for none. A command stamped then, a CLOCK if no other, fires it."""
         return self._state.deadlines.next_ns()
+
+    def next_deadline_ns(self) -> int:
+        """When the next timer is due, 0 for none: a clock command then lets it fire."""
+        return next_deadline_ns(self._state)
 
     @property
     def sources(self) -> SourceNumbers:

@@ -31,6 +31,10 @@ class Deadlines:
         """The earliest deadline, 0 where there is none."""
         return self._heap[0][0] if self._heap else 0
 
+    def first(self) -> tuple[int, int] | None:
+        """The earliest (deadline, order id), None when there is none."""
+        return self._heap[0] if self._heap else None
+
     def take(self) -> tuple[int, int]:
         """Remove and return the earliest (deadline, order id)."""
         return heappop(self._heap)

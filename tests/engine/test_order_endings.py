@@ -33,3 +33,21 @@ def test_nothing_is_told_of_timers_when_none_is_due(market):
     market.open_tranche()
     market.send(clock())
     assert len(market.last) == 1
+
+
+def test_the_next_deadline_is_that_of_an_open_order(market):
+    market.open_tranche()
+    market.investor("ann", cash=10_000)
+    assert market.core.next_deadline_ns() == 0
+    market.buy("ann", 1, at=100, id="later", valid_until_ns=9_000)
+    market.buy("ann", 1, at=100, id="first", valid_until_ns=8_000)
+    assert market.core.next_deadline_ns() == 8_000
+    market.cancel("ann", "first", "c")
+    assert market.core.next_deadline_ns() == 9_000
+    market.replace("ann", "later", "later2", valid_until_ns=20_000)
+    assert market.core.next_deadline_ns() == 20_000
+    market.replace("ann", "later", "later3", revision=3, valid_until_ns=9_000)
+    assert market.core.next_deadline_ns() == 9_000
+    market.now_ns = 9_000
+    market.send(clock())
+    assert market.core.next_deadline_ns() == 0
