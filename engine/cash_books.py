@@ -46,7 +46,7 @@ class AccountCash:
         return {row["shard"]: row["free"] for row in rows}
 
     async def elsewhere(self, shard: int) -> int:
-        """What is not in the shard: free here, on its way to others, and free in others as projected."""
+        """What is not in the shard: free here, on its way to others, and held by others as projected."""
         elsewhere: int = await self.connection.fetchval(_ELSEWHERE, self.account, self.currency, shard)
         return elsewhere
 
@@ -100,7 +100,7 @@ select (
         where account = $1 and currency = $2 and state = 'sent' and direction = 'allot' and shard <> $3
     ), 0)
     + coalesce((
-        select sum(free) from engine.balance
+        select sum(free + earmarked + in_settlement) from engine.balance
         where account = $1 and tranche = 0 and currency = $2 and shard <> $3
     ), 0)
 )::bigint

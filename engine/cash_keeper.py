@@ -29,6 +29,7 @@ from ext.records import Applied, CashEvent, CashMove, Kind, Record, Refused, Sou
 SOURCE_NAME: Final = "keeper"
 CONSUMER: Final = "keeper"
 _KEEPER_LOCK: Final = 0x0B0C_CA58
+_TOLD_AT_ONCE: Final = 256
 _CASH_COMMANDS: Final = (Kind.CASH_ALLOT, Kind.CASH_RECALL)
 
 
@@ -68,6 +69,21 @@ async def allot_idle(connection: asyncpg.Connection) -> int:
             cash = AccountCash(connection, account, currency)
             await _allot(cash, shard, share, cause="idle", actor=SOURCE_NAME)
     return len(idle)
+
+
+async def tell_elsewhere(connection: asyncpg.Connection) -> int:
+    """Tell shards of cash they do not know an account has outside them, in the caller's transaction; returns
+    how many were told.
+
+    A shard refuses an order as short of cash, and does not ask the keeper, when it knows of none elsewhere;
+    sales elsewhere make such cash. Accounts whose transfers are under way, or not projected, wait.
+    """
+    await _lock_keeper(connection)
+    untold = await connection.fetch(_UNTOLD, _TOLD_AT_ONCE)
+    for account, currency, shard in untold:
+        cash = AccountCash(connection, account, currency)
+        await _allot(cash, shard, 0, cause="elsewhere", actor=SOURCE_NAME)
+    return len(untold)
 
 
 def concerns_keeper(event: memoryview | bytes, keeper_source: int) -> bool:
@@ -129,15 +145,17 @@ async def _serve(cash: AccountCash, shard: int, short_minor: int) -> None:
     """An order in ``shard`` was short of cash that lies elsewhere: allot what is free here, recall the rest.
 
     What is already on its way there counts, so that a participant who asks again meanwhile does not move
-    cash twice.
+    cash twice. Where nothing can be moved, the shard is told anew what the account has elsewhere.
     """
-    short_minor = max(short_minor - await cash.coming(shard), 0)
+    coming = await cash.coming(shard)
+    short_minor = max(short_minor - coming, 0)
     at_once = min(short_minor, await cash.free())
-    if at_once:
-        await _allot(cash, shard, at_once, cause="wanted", actor=SOURCE_NAME)
     elsewhere = await cash.free_by_shard()
     elsewhere.pop(shard, None)
-    for giver, amount_minor in sorted(recall_plan(short_minor - at_once, elsewhere).items()):
+    recalls = recall_plan(short_minor - at_once, elsewhere)
+    if at_once or not (coming or recalls):
+        await _allot(cash, shard, at_once, cause="wanted", actor=SOURCE_NAME)
+    for giver, amount_minor in sorted(recalls.items()):
         await _recall(cash, giver, amount_minor, wanted_by=shard)
 
 
@@ -208,6 +226,27 @@ where free_minor > 0 and not exists (
     select from engine.cash_transfer t
     where t.account = c.account and t.currency = c.currency and t.state = 'sent'
 ) order by account, currency
+"""
+
+_UNTOLD = """
+with held as (
+    select account, currency, sum(free + earmarked + in_settlement)::bigint as total
+    from engine.balance where tranche = 0 group by account, currency
+)
+select h.account, h.currency, l.shard
+from held h
+cross join engine.lease l
+left join engine.cash c on c.account = h.account and c.currency = h.currency
+left join engine.balance b
+    on b.account = h.account and b.tranche = 0 and b.currency = h.currency and b.shard = l.shard
+where h.total - coalesce(b.free + b.earmarked + b.in_settlement, 0) + coalesce(c.free_minor, 0)
+        > coalesce(b.elsewhere, 0)
+    and not exists (
+        select from engine.cash_transfer t join engine.projector_position p using (shard)
+        where t.account = h.account and t.currency = h.currency
+            and (t.state = 'sent' or (t.state = 'done' and t.event > p.event))
+    )
+order by h.account, h.currency, l.shard limit $1
 """
 
 _MOVE_POSITION = """

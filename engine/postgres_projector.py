@@ -38,9 +38,7 @@ class PostgresProjector:
     committed.
     """
 
-    def __init__(
-        self, database: Database, shard: int, on_progress: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, database: Database, shard: int, on_progress: Callable[[], None] | None = None) -> None:
         self.shard = shard
         self._database = database
         self._on_progress = on_progress
@@ -72,7 +70,7 @@ class PostgresProjector:
         self._events.inc(found.last_event - event)
         self._fills.inc(len(found.fills))
         if self._on_progress:
-            self._on_progress(found.last_event)
+            self._on_progress()
         return True
 
     async def _is_behind(self) -> bool:
