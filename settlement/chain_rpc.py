@@ -221,7 +221,9 @@ def _block_tag(block_number: int | None) -> str:
 
 
 def _call(call: Call) -> dict[str, str]:
-    fields = {"to": _hex(call.to), "data": _hex(call.data)}
+    fields = {"data": _hex(call.data)}
+    if call.to:
+        fields["to"] = _hex(call.to)
     if call.sender is not None:
         fields["from"] = _hex(call.sender)
     if call.gas is not None:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from typing import Final
 CONTRACTS_DIR: Final = Path(__file__).resolve().parent / "contracts"
 ARTIFACTS_DIR: Final = CONTRACTS_DIR / "artifacts"
 _STAMP_NAME: Final = "sources.sha256"
-_NOT_SOURCES: Final = {"node_modules", "artifacts"}
+_NOT_SOURCES: Final = {"node_modules"}
 _TIMEOUT_S: Final = 600
 
 
@@ -38,16 +39,23 @@ def compile_contracts(*, force: bool = False) -> bool:
     stamp_file = ARTIFACTS_DIR / _STAMP_NAME
     if not force and stamp_file.is_file() and stamp_file.read_text() == stamp:
         return False
-    fresh = ARTIFACTS_DIR.with_name("artifacts.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
+    with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=CONTRACTS_DIR) as made:
+        fresh = Path(made)
         run_compiler(fresh)
         (fresh / _STAMP_NAME).write_text(stamp)
-        shutil.rmtree(ARTIFACTS_DIR, ignore_errors=True)
-        fresh.rename(ARTIFACTS_DIR)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _put_in_place(fresh)
     return True
+
+
+def _put_in_place(fresh: Path) -> None:
+    """Replace the artifacts file by file, the stamp last, so that a reader beside never finds one missing."""
+    ARTIFACTS_DIR.mkdir(exist_ok=True)
+    names = {path.name for path in fresh.iterdir()}
+    for name in sorted(names, key=lambda name: name == _STAMP_NAME):
+        (fresh / name).replace(ARTIFACTS_DIR / name)
+    for stale in ARTIFACTS_DIR.iterdir():
+        if stale.name not in names:
+            stale.unlink()
 
 
 def run_compiler(out_dir: Path, source_dir: Path | None = None) -> None:

@@ -23,6 +23,7 @@ contract TrancheToken is HolderLocks, NumberedTerms, AgentRole, IVerificationCac
     error AlreadyPaused();
     error NotPaused();
     error InsufficientFrozen(address account, uint256 frozen, uint256 needed);
+    error SameHolder(address account);
     error NothingToRecover(address lostWallet);
     error NotTheInvestor(address lostWallet, address investorOnchainID);
 
@@ -121,7 +122,7 @@ contract TrancheToken is HolderLocks, NumberedTerms, AgentRole, IVerificationCac
     }
 
     /// @notice Issuer's or court's transfer: skips freeze, lock and compliance, never the receiver's verification.
-    ///         Transfer, and TokensUnfrozen and LockBroken for what it reaches into. Agents only.
+    ///         Refuses one holder as both, which would shake off freezes. Transfer, and TokensUnfrozen and LockBroken for what it reaches into. Agents only.
     function forcedTransfer(address from, address to, uint256 amount) external onlyAgent returns (bool) {
         _forcedTransfer(from, to, amount);
         return true;
@@ -317,6 +318,7 @@ contract TrancheToken is HolderLocks, NumberedTerms, AgentRole, IVerificationCac
     }
 
     function _forcedTransfer(address from, address to, uint256 amount) private {
+        if (from == to) revert SameHolder(from);
         _checkBalance(from, amount);
         _holders[from] = _taken(_holders[from], from, amount);
         _credit(to, _verifiedNow(to, verificationEpoch), amount);

@@ -148,7 +148,7 @@ def anvil() -> Iterator[Anvil]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--port", str(port), "--chain-id", str(CHAIN_ID), "--block-base-fee-per-gas", "0", "--silent"]
-    flags = ["--enable-tx-gas-limit", "--disable-min-priority-fee", "--prune-history"]
+    flags = ["--enable-tx-gas-limit", "--disable-min-priority-fee", "--prune-history=64"]
     process = subprocess.Popen([find_anvil(), *options, *flags])
     node = Anvil(f"http://127.0.0.1:{port}")
     try:
@@ -385,9 +385,14 @@ def mocks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ContractA
 
 
 @pytest.fixture(scope="session")
-def deployed(anvil: Anvil) -> Contracts:
-    """Everything deployed once for the run; tests use ``contracts``, which takes back what they do."""
+def compiled() -> None:
+    """The contracts, compiled."""
     compile_contracts()
+
+
+@pytest.fixture(scope="session")
+def deployed(anvil: Anvil, compiled: None) -> Contracts:
+    """Everything deployed once for the run; tests use ``contracts``, which takes back what they do."""
 
     async def deploy_all() -> Contracts:
         async with ChainRpc(anvil.url, CHAIN_ID) as chain:
