@@ -186,10 +186,6 @@ class ShardCore:
         return self._state.now_ns
 
     def next_deadline_ns(self) -> int:
-        """When the next timer is due; 0 for none. A command stamped then, a CLOCK if no other, fires it."""
-        return self._state.deadlines.next_ns()
-
-    def next_deadline_ns(self) -> int:
         """When the next timer is due, 0 for none: a clock command then lets it fire."""
         return next_deadline_ns(self._state)
 

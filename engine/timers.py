@@ -27,10 +27,6 @@ class Deadlines:
         """Whether an entry's deadline is at or before ``now_ns``."""
         return bool(self._heap) and self._heap[0][0] <= now_ns
 
-    def next_ns(self) -> int:
-        """The earliest deadline, 0 where there is none."""
-        return self._heap[0][0] if self._heap else 0
-
     def first(self) -> tuple[int, int] | None:
         """The earliest (deadline, order id), None when there is none."""
         return self._heap[0] if self._heap else None
