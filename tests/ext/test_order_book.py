@@ -230,6 +230,8 @@ def bad_snapshots() -> Iterator[tuple[str, bytes]]:
     yield "no leaves", order(1, 100, 0, 5, 1)
     yield "negative cumulative quantity", order(1, 100, 5, -1, 1)
     yield "quantity too large", order(1, 100, 2**63 - 1, 1, 1)
+    full, one = order(1, 100, 2**63 - 1, 0, 1), order(2, 100, 1, 0, 1)
+    yield "a side with too many lots", full[:24] + (2).to_bytes(8, "little") + full[32:] + one[64:]
     yield "unknown side", order(1, 100, 5, 0, 3)
     yield "reserved bytes of an order", order(1, 100, 5, 0, 1, bytes(30) + b"\x01")
     crossed = NaiveOrderBook()
