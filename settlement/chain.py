@@ -48,7 +48,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to simulate; ``to`` empty: a creation. ``gas``: the limit it may use, None for the node's own."""
+    """A call to simulate; ``to`` empty: a creation. ``gas``: its limit, None for the node's own."""
 
     to: bytes
     data: bytes
