@@ -80,6 +80,7 @@ class LinkTiming:
 
     connect_max: float = 3.0
     ping: float = 1.0
+    progress: float = 0.01
     silence_max: float = 5.0
     back_off_min: float = 0.02
     back_off_max: float = 0.5
@@ -143,6 +144,7 @@ class ShardLink:
         self._waiters: list[asyncio.Future[None]] = []
         self._consuming = False
         self._pulling = False
+        self._progress_asked = False
         self._next_event = 0
         self._pulled: deque[tuple[int, bytes]] = deque()
         self._books: dict[int, list[asyncio.Future[Book]]] = {}
@@ -246,7 +248,8 @@ class ShardLink:
             try:
                 await self._connect()
             except _LOST as error:
-                log.info("link lost", shard=self.shard, source=self.source, error=repr(error))
+                if self.connected or self.state is LinkState.NEW:
+                    log.info("link lost", shard=self.shard, source=self.source, error=repr(error))
                 if self.connected:
                     back_off = timing.back_off_min
             except _RefusedError as error:
@@ -274,7 +277,7 @@ class ShardLink:
         finally:
             self._writer.close()
             self._writer = None
-            self._pulling = False
+            self._pulling = self._progress_asked = False
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         loop, cutter = asyncio.get_running_loop(), FrameReader()
@@ -298,6 +301,7 @@ class ShardLink:
             self._to_send.clear()
             while self._unsent and self.connected:
                 writer.write(self._next_commands())
+                self._ask_progress_soon()
                 await writer.drain()
 
     def _next_commands(self) -> bytes:
@@ -309,6 +313,16 @@ class ShardLink:
             frame_bytes += len(sent.record) + len(sent.side)
         self._sent.extend(taken)
         return frames.commands([sent.record for sent in taken], (sent.side for sent in taken))
+
+    def _ask_progress_soon(self) -> None:
+        """Without events, ask by another HELLO how much of what was sent is durable."""
+        if self._sent and not self._consuming and not self._progress_asked:
+            self._progress_asked = True
+            asyncio.get_running_loop().call_later(self._timing.progress, self._ask_progress, self._writer)
+
+    def _ask_progress(self, writer: asyncio.StreamWriter | None) -> None:
+        if writer is self._writer:
+            self._write(frames.hello(self.source, self.incarnation))
 
     def _write(self, frame: bytes) -> None:
         if self._writer is not None:
@@ -330,10 +344,17 @@ class ShardLink:
 
     def _take_welcome(self, welcome: Welcome) -> None:
         self._check_continuity(welcome)
+        if self.connected:
+            self._confirm(welcome.last_number)
+            self._progress_asked = False
+            self._ask_progress_soon()
+        else:
+            self._begin(welcome)
+
+    def _begin(self, welcome: Welcome) -> None:
+        """Take up work with an incarnation: what it has is confirmed, what it has not is sent again."""
         self._unsent.extendleft(reversed(self._sent))
         self._sent.clear()
-        if not self._consuming:
-            self._next_event = welcome.last_event + 1
         self.last_number = max(self.last_number, welcome.last_number)
         self.epoch = welcome.epoch
         self.state = LinkState.CONNECTED
@@ -391,8 +412,7 @@ class ShardLink:
                 answer.set_result(book)
 
     def _pull_more(self) -> None:
-        wanted = self._consuming or self.source
-        if self.connected and wanted and not self._pulling and len(self._pulled) < _PULLED_RUNS_MAX:
+        if self.connected and self._consuming and not self._pulling and len(self._pulled) < _PULLED_RUNS_MAX:
             self._pulling = True
             self._write(frames.pull(self._next_event, self._pull_bytes))
 

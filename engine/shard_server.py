@@ -114,9 +114,9 @@ class _Connection:
             raise FrameError(ErrorCode.MALFORMED_FRAME, f"no frame of type {frame.type}")
 
     async def _hello(self, payload: bytes) -> None:
-        if self._source is not None:
-            raise FrameError(ErrorCode.MALFORMED_FRAME, "a second HELLO")
         source = frames.read_hello(payload)
+        if self._source not in (None, source):
+            raise FrameError(ErrorCode.MALFORMED_FRAME, "a connection is of one source")
         await self._send(frames.welcome(await self._service.hello(*source)))
         self._source = source
 

@@ -27,7 +27,7 @@ from engine.frames import Book, ErrorCode, FrameError, Level, Welcome
 from engine.journal import Journal, JournalBrokenError, JournalRow, Lease
 from engine.shard_clock import ShardClock
 from engine.shard_metrics import ShardMetrics
-from ext.records import Clock, Kind, Phase, encode, header
+from ext.records import Clock, Kind, encode, header
 
 DIGEST_ROWS: Final = 64
 """Every so many rows the journal has the digest of the state after the row."""
@@ -70,14 +70,8 @@ class Core(Protocol):
     def next_deadline_ns(self) -> int:
         """When the next timer is due, 0 for none."""
 
-    def phase(self, tranche: int, /) -> int:
-        """Phase of a listed tranche, else KeyError."""
-
-    def book_sequence(self, tranche: int, /) -> int:
-        """Sequence of the last public event of a listed tranche, else KeyError."""
-
-    def book_levels(self, tranche: int, /) -> Sequence[tuple[int, int, int, int]]:
-        """(side, price, lots, orders) of each price of a listed tranche, else KeyError."""
+    def book(self, tranche: int, /) -> tuple[int, int, Sequence[tuple[int, int, int, int]]]:
+        """(book sequence, phase, levels as (side, price, lots, orders)); (0, 0, []) if not listed."""
 
 
 Refuse = Callable[[FrameError], None]
@@ -187,9 +181,10 @@ class ShardService:
         Raises:
             NotServingError: The incarnation ended.
         """
-        answer = self._book_now(tranche)
-        await self._until_durable(answer.event)
-        return answer
+        event = self._core.last_event
+        book_sequence, phase, levels = self._core.book(tranche)
+        await self._until_durable(event)
+        return Book(tranche, event, book_sequence, phase, tuple(Level(*level) for level in levels))
 
     # -- the writer
 
@@ -320,14 +315,6 @@ class ShardService:
             await asyncio.wait([self._commit.task])
 
     # -- what is durable
-
-    def _book_now(self, tranche: int) -> Book:
-        core = self._core
-        try:
-            levels = tuple(Level(*level) for level in core.book_levels(tranche))
-            return Book(tranche, core.last_event, core.book_sequence(tranche), core.phase(tranche), levels)
-        except KeyError:
-            return Book(tranche, core.last_event, 0, Phase.CLOSED, ())
 
     async def _until_durable(self, event: int) -> None:
         self._check_serving()
