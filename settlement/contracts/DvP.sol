@@ -22,11 +22,11 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 ///         1. A fill number of a tranche settles once, ever.
 ///         2. Nothing settles that the engine's key did not attest, and nothing outside what each side signed: side,
 ///            tranche, cash token, price, cash per lot, quantity over all versions, and validity at the match time.
-///         3. Both legs of every fill of a batch move, or none; this contract holds neither tokens nor cash, and has no
-///            allowance.
+///         3. Both legs of every fill of a batch move, or none; this contract holds neither tokens nor cash, and has
+///            no allowance.
 ///         4. Every account of a batch, flat ones too, is eligible for the tranche when it settles.
-///         5. An account ends nothing it signed sooner than `unbindDelay` after it said so on chain, and a fill older than
-///            `settlementWindow`, which is shorter, never settles; so no account can take a matched fill back.
+///         5. An account ends nothing it signed sooner than `unbindDelay` after it said so on chain, and a fill older
+///            than `settlementWindow`, which is shorter, never settles; so no account can take a matched fill back.
 /// @dev Immutable; a successor is a new contract. Deploys its vault, which obeys no other.
 contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, SigningKeys, OrderLedger {
     using PackedOrders for uint256;
@@ -99,7 +99,8 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
     uint256 public constant CLOCK_SKEW = 60;
 
     bytes32 private constant BATCH_TYPE_HASH = keccak256(
-        "Batch(address trancheToken,address cashToken,uint16 shard,uint64 journalRow,bytes32 rowHash,bytes32 fillsHash,bytes32 ordersHash)"
+        "Batch(address trancheToken,address cashToken,uint16 shard,uint64 journalRow,bytes32 rowHash,"
+        "bytes32 fillsHash,bytes32 ordersHash)"
     );
 
     Vault public immutable vault;
@@ -122,8 +123,8 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
     }
 
     /// @notice Settles one batch whole. Submitters only; BatchSettled.
-    /// @dev Effects (fill numbers, orders) before interactions (the two legs); a check that fails, wherever it stands, undoes
-    ///      all. Errors name the order or fill by its index in the batch, or the account.
+    /// @dev Effects (fill numbers, orders) before interactions (the two legs); a check that fails, wherever it
+    ///      stands, undoes all. Errors name the order or fill by its index in the batch, or the account.
     /// @param accounts the participants, each once, ascending
     /// @param orders packed orders with their signatures, see PackedOrders
     /// @param fills packed fills by ascending number, see PackedFill
@@ -155,8 +156,8 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
         );
     }
 
-    /// @notice Cancels the caller's standing order for fills matched from now + `unbindDelay` on; the venue cancels at
-    ///         once. CancelRequested.
+    /// @notice Cancels the caller's standing order for fills matched from now + `unbindDelay` on; the venue cancels
+    ///         at once. CancelRequested.
     function requestCancel(uint64 nonce) external {
         _requestCancel(msg.sender, nonce, uint32(block.timestamp + unbindDelay));
     }
@@ -320,9 +321,9 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
         walk.accruedE9PerLot = accruedE9PerLot;
     }
 
-    /// @dev Each order signed by its account or a key of it, valid when it matched last, and within its quantity; books what
-    ///      it used, in the order of the batch, so that versions of one key must ascend. `used` becomes the struct hashes,
-    ///      whose hash is returned.
+    /// @dev Each order signed by its account or a key of it, valid when it matched last, and within its quantity;
+    ///      books what it used, in the order of the batch, so that versions of one key must ascend. `used` becomes
+    ///      the struct hashes, whose hash is returned.
     function _useOrders(
         Batch calldata batch,
         address[] calldata accounts,
@@ -336,7 +337,8 @@ contract DvP is AccessControl, Pausable, ReentrancyGuardTransient, EIP712, Signi
             uint256 head = position.head();
             address account = accounts[head.participant()];
             bytes32 structHash = position.structHash(account, batch.trancheToken, batch.cashToken);
-            _checkValidity(i, position, account, MessageHashUtils.toTypedDataHash(separator, structHash), used[i] >> 64);
+            bytes32 digest = MessageHashUtils.toTypedDataHash(separator, structHash);
+            _checkValidity(i, position, account, digest, used[i] >> 64);
             uint256 lots = used[i] & type(uint64).max;
             if (lots == 0) revert OrderUnused(i);
             if (head.kind() == PackedOrders.ONCE) {

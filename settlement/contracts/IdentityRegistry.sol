@@ -6,7 +6,8 @@ import {IVerificationCache} from "./interfaces/IVerificationCache.sol";
 import {AgentRole} from "./mixins/AgentRole.sol";
 
 /// @title Who may hold one tranche
-/// @notice Denies by default: an address is verified only while it is registered here and its evidence has not expired.
+/// @notice Denies by default: an address is verified only while it is registered here and its evidence has not
+///         expired.
 /// @dev Invariant: after any change to an entry the bound token has forgotten what it remembered of it, so that a
 ///      token never acts on a verification that this registry no longer gives.
 contract IdentityRegistry is IIdentityRegistry, AgentRole {

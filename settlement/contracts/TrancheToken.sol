@@ -11,7 +11,6 @@ import {AgentRole} from "./mixins/AgentRole.sol";
 import {HolderLocks} from "./mixins/HolderLocks.sol";
 import {NumberedTerms} from "./mixins/NumberedTerms.sol";
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 /// @title A tranche of an asset-backed security as a permissioned token (ERC-3643), with locks and numbered terms
 /// @notice One base unit is one lot; there are no decimals. The owner names agents, registry and compliance; agents
@@ -122,7 +121,8 @@ contract TrancheToken is HolderLocks, NumberedTerms, AgentRole, IVerificationCac
     }
 
     /// @notice Issuer's or court's transfer: skips freeze, lock and compliance, never the receiver's verification.
-    ///         Refuses one holder as both, which would shake off freezes. Transfer, and TokensUnfrozen and LockBroken for what it reaches into. Agents only.
+    ///         Refuses one holder as both, which would shake off freezes. Transfer, and TokensUnfrozen and LockBroken
+    ///         for what it reaches into. Agents only.
     function forcedTransfer(address from, address to, uint256 amount) external onlyAgent returns (bool) {
         _forcedTransfer(from, to, amount);
         return true;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @notice One fill in one word, from the most significant bit: fillNumber u40 | buyOrder u16 | sellOrder u16 | lots u48
-///         | priceTicks u40 | matchTime u40 (unix seconds) | termsId u16 | zero u40. The orders are indices into the
-///         orders of the batch. `engine/settlement_batch.py` packs it.
+/// @notice One fill in one word, from the most significant bit: fillNumber u40 | buyOrder u16 | sellOrder u16 | lots
+///         u48 | priceTicks u40 | matchTime u40 (unix seconds) | termsId u16 | zero u40. The orders are indices into
+///         the orders of the batch. `engine/settlement_batch.py` packs it.
 type PackedFill is uint256;
 
 using PackedFillLib for PackedFill global;

@@ -3,10 +3,11 @@ pragma solidity ^0.8.28;
 
 /// @title Orders as they lie in the calldata of a batch, 120 bytes each, big-endian
 /// @notice participant u16 | side u8 | kind u8 | nonce u64 | version u32 | validUntil u64 | quantityLots u64
-///         | limitPriceTicks u64 | cashLimitPerLot u64 | feeLimit u64 | r b32 | s with the parity of v in its top bit b32
-///         (EIP-2098). `participant` is an index into the batch's accounts; tranche and cash token are the batch's.
-/// @dev Positions are those of calldata; the caller guarantees that they lie within the bytes. Loops read an order's `head`
-///      and `limits` once each and take the fields out of them.
+///         | limitPriceTicks u64 | cashLimitPerLot u64 | feeLimit u64 | r b32 | s with the parity of v in its top bit
+///         b32 (EIP-2098). `participant` is an index into the batch's accounts; tranche and cash token are the
+///         batch's.
+/// @dev Positions are those of calldata; the caller guarantees that they lie within the bytes. Loops read an order's
+///      `head` and `limits` once each and take the fields out of them.
 library PackedOrders {
     uint256 internal constant BYTES = 120;
     uint8 internal constant BUY = 1;
@@ -16,7 +17,9 @@ library PackedOrders {
 
     /// keccak256 of the EIP-712 type, see `engine/signed_order.py`
     bytes32 internal constant TYPE_HASH = keccak256(
-        "Order(address account,address trancheToken,address cashToken,uint8 side,uint8 kind,uint64 quantityLots,uint64 limitPriceTicks,uint128 cashLimitPerLot,uint128 feeLimit,uint64 validUntil,uint64 nonce,uint32 version)"
+        "Order(address account,address trancheToken,address cashToken,uint8 side,uint8 kind,"
+        "uint64 quantityLots,uint64 limitPriceTicks,uint128 cashLimitPerLot,uint128 feeLimit,"
+        "uint64 validUntil,uint64 nonce,uint32 version)"
     );
 
     function positionOf(bytes calldata orders, uint256 index) internal pure returns (uint256 position) {

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.28;
 
 /// @title Running sums in memory, for the loop over the fills
-/// @dev No bounds are checked and nothing is checked for overflow: the caller has checked every index, and widths of a
-///      packed fill bound the sums far below 2^255.
+/// @dev No bounds are checked and nothing is checked for overflow: the caller has checked every index, and widths of
+///      a packed fill bound the sums far below 2^255.
 library Tally {
     /// @notice sums[index] += value
     function add(int256[] memory sums, uint256 index, int256 value) internal pure {

@@ -3,12 +3,12 @@ pragma solidity ^0.8.28;
 
 /// @title What orders have used up
 /// @notice Invariants.
-///         1. A standing order's key is (account, nonce): what filled under it never falls, and its highest version never
-///            falls; a version below it settles nothing any more.
+///         1. A standing order's key is (account, nonce): what filled under it never falls, and its highest version
+///            never falls; a version below it settles nothing any more.
 ///         2. A once-order's nonce settles in one batch, ever.
 ///         3. A cancel asked on chain refuses fills matched `unbindDelay` after it or later, and no others.
-/// @dev Standing keys lie two to a word, 128 bits each: filled u64 | version u32 | cancelledFrom u32 (unix seconds, 0:
-///      not cancelled). Once-nonces are bits, 256 to a word. The nonces of the two kinds are apart.
+/// @dev Standing keys lie two to a word, 128 bits each: filled u64 | version u32 | cancelledFrom u32 (unix seconds,
+///      0: not cancelled). Once-nonces are bits, 256 to a word. The nonces of the two kinds are apart.
 abstract contract OrderLedger {
     /// @dev A word of once-bits in use.
     struct OnceRun {
@@ -76,8 +76,8 @@ abstract contract OrderLedger {
         }
     }
 
-    /// @dev Spends a once-nonce. One word of bits is at hand at a time in `run`, which `_flush` stores: cheapest where the
-    ///      orders of an account follow each other.
+    /// @dev Spends a once-nonce. One word of bits is at hand at a time in `run`, which `_flush` stores: cheapest
+    ///      where the orders of an account follow each other.
     function _useOnce(
         OnceRun memory run,
         uint256 orderIndex,

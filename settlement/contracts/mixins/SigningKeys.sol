@@ -4,8 +4,8 @@ pragma solidity ^0.8.28;
 /// @title Keys that sign orders for an account
 /// @notice An account always signs for itself; further keys are registered by a transaction of the account, which may
 ///         be a contract.
-/// @dev Invariant: nothing an account does here ends a key sooner than `unbindDelay` after it did it on chain, so that
-///      no fill already matched loses its signature.
+/// @dev Invariant: nothing an account does here ends a key sooner than `unbindDelay` after it did it on chain, so
+///      that no fill already matched loses its signature.
 abstract contract SigningKeys {
     struct KeyGrant {
         uint64 validUntil;
@@ -27,7 +27,8 @@ abstract contract SigningKeys {
         unbindDelay = unbindDelay_;
     }
 
-    /// @notice Lets `key` sign for the caller until `validUntil` (unix seconds), or prolongs it. SigningKeyRegistered.
+    /// @notice Lets `key` sign for the caller until `validUntil` (unix seconds), or prolongs it.
+    ///         SigningKeyRegistered.
     function registerSigningKey(address key, uint64 validUntil) external {
         KeyGrant storage grant = _grants[msg.sender][key];
         if (key == address(0) || key == msg.sender || validUntil <= block.timestamp) revert BadSigningKey(key);
