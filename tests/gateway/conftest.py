@@ -1,11 +1,14 @@
-"""A small venue for the gateway's tests: real PostgreSQL, real shards without Ray, projectors, real gateways."""
+"""A small venue for the gateway's tests: real PostgreSQL, shards without Ray, projectors, real gateways."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
 import settlement
 from engine.answer import SentCommand, wait_for
@@ -20,6 +23,7 @@ from ext.records import Record, Sourced, encode
 from gateway.client import VenueClient
 from gateway.configuration import GatewayConfig
 from gateway.gateway_process import run_gateway
+from gateway.logon import sign_logon
 
 SHARDS = (0, 1)
 ADMIN_KEY = b"\xad" * 32
@@ -46,6 +50,15 @@ def document(symbol: str, **changes: Any) -> dict[str, Any]:
         "face_per_lot_minor": 1_000_000,
         "terms": {"id": 1, "factor": "1", "accrued_per_lot": "0", "value_date": "2026-11-22"},
     } | changes
+
+
+async def until(reached: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(within_s):
+        while True:
+            if await reached():
+                return
+            await asyncio.sleep(0.005)
 
 
 class Investor:
@@ -80,9 +93,12 @@ class Venue:
         for shard in SHARDS:
             self.start_shard(shard)
             self._run(f"projector {shard}", PostgresProjector(self.database, shard).run())
-        while await self.database.pool.fetchval(_SERVED) < len(SHARDS):
-            await asyncio.sleep(0.005)
+        await until(self._all_shards_serve)
         self._run("outbox", send_outboxes(self.database, ["administration"], SHARDS))
+
+    async def _all_shards_serve(self) -> bool:
+        served: int = await self.database.pool.fetchval(_SERVED)
+        return served == len(SHARDS)
 
     def start_shard(self, shard: int) -> None:
         """Begin a shard's next incarnation."""
@@ -131,6 +147,14 @@ class Venue:
         self._stops[name].set()
         await self._tasks.pop(f"gateway {name}")
 
+    def client(self, login: str, key: bytes, **options: Any) -> VenueClient:
+        """A client of the gateway started last."""
+        return VenueClient(self.url, login, key, **options)
+
+    def admin(self) -> VenueClient:
+        """The administrator's client."""
+        return self.client("admin", ADMIN_KEY)
+
     # What the chain and administrators do ----------------------------------------------------------------
 
     async def command(self, shard: int, *records: Record) -> list[Record]:
@@ -163,6 +187,20 @@ class Venue:
         await self.command(shard, *records)
 
 
+@dataclass
+class Market:
+    """An open market and who is in it."""
+
+    venue: Venue
+    buyer: Investor
+    seller: Investor
+    stranger: Investor
+
+    def client(self, who: Investor, **options: Any) -> VenueClient:
+        """A client for one of them."""
+        return self.venue.client(who.login, who.key, **options)
+
+
 _SERVED = "select count(*) from engine.lease where address <> ''"
 
 
@@ -176,27 +214,75 @@ async def venue(database: str) -> AsyncIterator[Venue]:
     await venue.stop()
 
 
-Connect = Callable[..., VenueClient]
+@pytest.fixture
+async def market(venue: Venue) -> Market:
+    """A venue whose tranche ``ABST-A`` is open, with a rich buyer and seller and a stranger who is nobody."""
+    async with venue.admin() as admin:
+        buyer, seller, stranger = await investors_of(admin, ("buyer", "seller", "stranger"))
+        await admin.admin.list_tranche(document("ABST-A"))
+        await venue.fund(buyer.account, "ABST-A", cash=10**12)
+        await venue.fund(seller.account, "ABST-A", lots=100_000)
+        await admin.admin.set_phase("ABST-A", "continuous")
+    return Market(venue, buyer, seller, stranger)
+
+
+class Raw:
+    """A bare WebSocket that speaks frames, to say what the SDK never would."""
+
+    def __init__(self, socket: ClientConnection, challenge: bytes) -> None:
+        self.socket = socket
+        self.challenge = challenge
+        self.notifications: list[dict[str, Any]] = []
+        self._ids = 0
+
+    async def send(self, frame: str | bytes) -> dict[str, Any]:
+        """Send a frame and return the next answer."""
+        await self.socket.send(frame)
+        return await self.answer()
+
+    async def answer(self) -> dict[str, Any]:
+        """Return the next answer; notifications are put aside."""
+        while True:
+            message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 20))
+            if "method" not in message:
+                return message
+            self.notifications.append(message)
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method and return the whole answer."""
+        self._ids += 1
+        request = {"jsonrpc": "2.0", "id": self._ids, "method": method, "params": params}
+        answer = await self.send(json.dumps(request))
+        assert answer["id"] == self._ids
+        return answer
+
+    async def log_on(self, login: str, key: bytes, **params: Any) -> dict[str, Any]:
+        """Log on and return the whole answer."""
+        signature = "0x" + sign_logon(self.challenge, key).hex()
+        return await self.call("session.logon", login=login, signature=signature, **params)
 
 
 @pytest.fixture
-async def market(venue: Venue) -> tuple[Venue, dict[str, Investor]]:
-    """A venue whose tranche ``ABST-A`` is open, with a rich ``buyer`` and ``seller``."""
-    investors = await investors_of(venue, ("buyer", "seller"))
-    async with VenueClient(venue.url, "admin", ADMIN_KEY) as admin:
-        await admin.admin.list_tranche(document("ABST-A"))
-    await venue.fund(investors["buyer"].account, "ABST-A", cash=10**12)
-    await venue.fund(investors["seller"].account, "ABST-A", lots=100_000)
-    async with VenueClient(venue.url, "admin", ADMIN_KEY) as admin:
-        await admin.admin.set_phase("ABST-A", "continuous")
-    return venue, investors
+async def raw() -> AsyncIterator[Callable[[str], Awaitable[Raw]]]:
+    """Open bare sockets, closed after the test."""
+    sockets: list[ClientConnection] = []
+
+    async def opened(url: str) -> Raw:
+        socket = await connect(url, compression=None, proxy=None, max_size=None)
+        sockets.append(socket)
+        hello = json.loads(await socket.recv())
+        assert hello["method"] == "hello"
+        return Raw(socket, bytes.fromhex(hello["params"]["challenge"][2:]))
+
+    yield opened
+    for socket in sockets:
+        await socket.close()
 
 
-async def investors_of(venue: Venue, logins: Iterable[str]) -> dict[str, Investor]:
+async def investors_of(admin: VenueClient, logins: Iterable[str]) -> list[Investor]:
     """Open an account for each login and let it log on."""
-    investors = {login: Investor(login, bytes([index]) * 32) for index, login in enumerate(logins, 1)}
-    async with VenueClient(venue.url, "admin", ADMIN_KEY) as admin:
-        for investor in investors.values():
-            investor.account = await admin.admin.open_account(investor.address)
-            await admin.admin.set_participant(investor.login, investor.address, [investor.account])
+    investors = [Investor(login, bytes([index]) * 32) for index, login in enumerate(logins, 1)]
+    for investor in investors:
+        investor.account = await admin.admin.open_account(investor.address)
+        await admin.admin.set_participant(investor.login, investor.address, [investor.account])
     return investors
