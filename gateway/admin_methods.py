@@ -35,6 +35,7 @@ _OLDEST: Final = """
 select (extract(epoch from now()) * 1e9)::bigint - min(matched_at_ns) from settlement.instruction
 where status not in ('final', 'failed')"""
 _BREAKS: Final = "select count(*) from settlement.reconciliation_break where cleared_at is null"
+_RECONCILED: Final = "select block_number from settlement.reconciliation_run order by run desc limit 1"
 
 
 class AdminMethods:
@@ -124,6 +125,7 @@ class AdminMethods:
             fills = {row["status"]: row["count"] for row in await connection.fetch(_FILLS)}
             oldest_ns = await connection.fetchval(_OLDEST)
             breaks = await connection.fetchval(_BREAKS)
+            reconciled_block = await connection.fetchval(_RECONCILED)
         for shard in shards:
             shard["projector_lag"] = shard["events"] - shard.pop("projected")
         return {
@@ -133,6 +135,7 @@ class AdminMethods:
             "oldest_unsettled_ms": None if oldest_ns is None else max(0, oldest_ns // 1_000_000),
             "fails": fills.get("failed", 0),
             "breaks": breaks,
+            "reconciled_block": reconciled_block,
         }
 
 
