@@ -27,6 +27,7 @@ from settlement.transactions import (
     Attempt,
     OpenNonce,
     give_up_attempt,
+    last_inclusion,
     mark_sent,
     open_nonces,
     settle_nonce,
@@ -66,6 +67,7 @@ class BatchFollowing:
         self._submission = submission
         self._finality = finality
         self._fees = fees
+        self._seen_head = b""
 
     async def send_signed(self) -> int:
         """Hand in, by ascending nonce, what was signed and not known to be sent; returns how many.
@@ -87,15 +89,17 @@ class BatchFollowing:
         return sent
 
     async def follow(self) -> int:
-        """Look at every open transaction once; returns how many batches took a step.
+        """Look at every open transaction once in a new head; returns how many batches took a step.
 
         The head is read before the receipts and again after them, and the lower of both decides what is
         final: so no receipt is missed below the position that is written, and none counts for more than it
         is.
         """
+        before = await self._view()
+        if before.head.hash == self._seen_head:
+            return 0
         async with self._database.connection() as connection:
             nonces = await open_nonces(connection, self._signer.address)
-        before = await self._view()
         receipts = await self._canonical_receipts(nonces)
         foreign_below = await self._nonces_used_for_good(nonces, receipts, before)
         if foreign_below:
@@ -106,6 +110,7 @@ class BatchFollowing:
         for nonce in nonces:
             steps += await self._follow_one(nonce, receipts.get(nonce.nonce), view, foreign_below)
         await self._write_position(view)
+        self._seen_head = before.head.hash
         return steps
 
     async def _view(self) -> ChainView:
@@ -223,17 +228,27 @@ class BatchFollowing:
         newest = nonce.newest
         if newest.state == "signed":
             return
-        waited = view.head.number - (newest.sent_at_block or 0)
-        if at_once or waited >= self._fees.stuck_after_blocks:
-            if not at_once and await self._replace(nonce):
-                return
-            await self._hand_in(nonce, newest, view.head.number)
+        head = view.head.number
+        long_sent = head - (newest.sent_at_block or 0) >= self._fees.stuck_after_blocks
+        if not at_once and long_sent and await self._replace(nonce, view.head):
+            return
+        if at_once or head - (newest.handed_in_at_block or 0) >= self._fees.resend_after_blocks:
+            await self._hand_in(nonce, newest, head)
 
-    async def _replace(self, nonce: OpenNonce) -> bool:
-        """Offer more for a stuck transaction, if it is the next in line and the cap allows."""
-        if await self._chain.transaction_count(self._signer.address) != nonce.nonce:
+    async def _is_stuck(self, nonce: OpenNonce, head: int) -> bool:
+        """Whether a transaction is the next in line and has been so for long."""
+        async with self._database.connection() as connection:
+            since = max(nonce.newest.sent_at_block or 0, await last_inclusion(connection))
+        if head - since < self._fees.stuck_after_blocks:
             return False
-        fees = replacement_fees(self._fees, nonce.newest.fees, await self._submission.fees_now())
+        return await self._chain.transaction_count(self._signer.address) == nonce.nonce
+
+    async def _replace(self, nonce: OpenNonce, head: Block) -> bool:
+        """Offer more for a transaction that is stuck, if the cap allows; True when that was stored."""
+        if not await self._is_stuck(nonce, head.number):
+            return False
+        now = await self._submission.fees_now()
+        fees = replacement_fees(self._fees, nonce.newest.fees, now, head.base_fee)
         call = await self._submission.call_of(nonce.batch, nonce.newest.gas_limit) if fees else None
         if fees is None or call is None:
             return False

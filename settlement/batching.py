@@ -61,22 +61,31 @@ class Cost:
         return self.fixed + self.per_fill * fills + self.per_order * orders + self.per_account * accounts
 
 
+GAS_COST: Final = Cost(fixed=150_000, per_fill=3_000, per_order=28_000, per_account=60_000)
+"""Of our contracts: an order is at most a new storage word, a recovered signature and its calldata; an
+account a word in the vault and one in the token, each new, and its verification. A batch that needs more
+after all says so in its simulation."""
+BYTES_COST: Final = Cost(fixed=1_024, per_fill=32, per_order=136, per_account=32)
+"""Of the call ``settle``."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchingPolicy:
     """Bounds of a batch and when one is due.
 
     ``fills_max``: most fills. ``gas_max``, ``bytes_max``: most gas and calldata by the estimates ``gas`` and
-    ``bytes_``. ``age_max_ns``: a batch is due once its oldest fill waited that long, full or not.
-    ``once_patience_ns``: fills of a once-order still open are held back at most that long.
+    ``bytes_``; by default two batches fit a block of 30 million gas. ``age_max_ns``: a batch is due once its
+    oldest fill waited that long, full or not. ``once_patience_ns``: fills of a once-order still open are held
+    back at most that long.
     """
 
     fills_max: int = 1_000
-    gas_max: int = 16_000_000
+    gas_max: int = 14_900_000
     bytes_max: int = 110 * 1024
     age_max_ns: int = 1_000_000_000
     once_patience_ns: int = 600_000_000_000
-    gas: Cost = Cost(fixed=200_000, per_fill=8_000, per_order=40_000, per_account=60_000)
-    bytes_: Cost = Cost(fixed=1_024, per_fill=32, per_order=320, per_account=0)
+    gas: Cost = GAS_COST
+    bytes_: Cost = BYTES_COST
 
     def __post_init__(self) -> None:
         """Refuse, with ValueError, bounds no transaction may reach."""

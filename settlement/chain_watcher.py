@@ -36,6 +36,7 @@ class ChainWatcher:
         self._database = database
         self._chain = chain
         self._config = config
+        self._seen: tuple[bytes, list[WatchedContract]] | None = None
 
     async def round(self) -> int:
         """Do one round; returns how many events were new and commands written.
@@ -48,11 +49,20 @@ class ChainWatcher:
             positions = await read_positions(connection)
         head, final = await self._head_and_final()
         news = 0
+        if (head.hash, contracts) != self._seen:
+            news = await self._read_chain(contracts, positions, head, final)
+            self._seen = (head.hash, contracts)
+        return news + await self._tell_again(final)
+
+    async def _read_chain(
+        self, contracts: list[WatchedContract], positions: dict[str, Position], head: Block, final: int
+    ) -> int:
+        """Take in what is on the chain now; returns how many events were new and commands written."""
+        news = 0
         for position, group in _by_position(contracts, positions, self._config.first_block - 1).items():
             if position < final:
                 news += await self._take_final(group, position, final, positions)
-        news += await self._take_seen(contracts, final, head.number)
-        return news + await self._tell_again(final)
+        return news + await self._take_seen(contracts, final, head.number)
 
     async def _contracts(self, connection: asyncpg.Connection) -> list[WatchedContract]:
         """The vault, and token and registry of every listed tranche."""

@@ -29,7 +29,7 @@ class FeePolicy:
     max_fee_cap: int = 10_000_000_000_000
     replace_per_mille: int = 1_250
     stuck_after_blocks: int = 6
-    resend_after_blocks: int = 2
+    resend_after_blocks: int = 4
 
     def __post_init__(self) -> None:
         """Refuse, with ValueError, replacements that no node would take."""
@@ -48,11 +48,14 @@ def first_fees(policy: FeePolicy, base_fee: int, suggested_priority_fee: int) ->
     return Fees(min(base_fee * policy.base_fee_multiple + priority, policy.max_fee_cap), priority)
 
 
-def replacement_fees(policy: FeePolicy, before: Fees, now: Fees) -> Fees | None:
+def replacement_fees(policy: FeePolicy, before: Fees, now: Fees, base_fee: int) -> Fees | None:
     """Fees that replace ``before``: raised, and at least what a first attempt would offer now.
 
-    None where the cap leaves no room to raise: then the transaction can only wait.
+    None where the cap leaves no room to raise, or the chain takes no fees: then the transaction can only
+    wait.
     """
+    if base_fee == 0:
+        return None
     raised = Fees(
         max(_raised(policy, before.max_fee), now.max_fee),
         max(_raised(policy, before.priority_fee), now.priority_fee),

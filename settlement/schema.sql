@@ -79,7 +79,8 @@ create table settlement.chain_transaction (
     max_priority_fee_per_gas numeric(78) not null,
     state          text not null default 'signed'
                    check (state in ('signed', 'sent', 'settled', 'superseded')),
-    sent_at_block  bigint,
+    sent_at_block  bigint,                     -- the head when a node first took it
+    handed_in_at_block bigint,                 -- and when it was last handed in
     signed_at      timestamptz not null default now(),
     primary key (sender, nonce, attempt)
 );

@@ -23,7 +23,10 @@ from settlement.signer import Signer
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A signed transaction under a nonce. ``sent_at_block``: the head when it was last handed in."""
+    """A signed transaction under a nonce.
+
+    ``sent_at_block``: the head when a node first took it, ``handed_in_at_block``: when it was last handed in.
+    """
 
     attempt: int
     hash: bytes
@@ -32,6 +35,7 @@ class Attempt:
     gas_limit: int
     state: str
     sent_at_block: int | None
+    handed_in_at_block: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,10 @@ async def store_replacement(
     connection: asyncpg.Connection, signer: Signer, replaced: OpenNonce, call: ContractCall, fees: Fees
 ) -> None:
     """Sign and store another attempt of an open nonce, for the same batch and call, at higher fees."""
-    attempt = replaced.newest.attempt + 1
+    attempt: int = await connection.fetchval(
+        "select max(attempt) + 1 from settlement.chain_transaction where sender = $1 and nonce = $2",
+        signer.address, replaced.nonce,
+    )  # fmt: skip
     await _store_attempt(connection, signer, replaced.nonce, attempt, replaced.batch, call, fees)
 
 
@@ -90,7 +97,7 @@ async def open_nonces(connection: asyncpg.Connection, sender: bytes) -> list[Ope
     """Nonces whose outcome is not final yet, ascending."""
     rows = await connection.fetch(
         "select nonce, attempt, batch, hash, raw, gas_limit, max_fee_per_gas::text, state, sent_at_block,"
-        " max_priority_fee_per_gas::text from settlement.chain_transaction"
+        " handed_in_at_block, max_priority_fee_per_gas::text from settlement.chain_transaction"
         " where sender = $1 and state in ('signed', 'sent') order by nonce, attempt",
         sender,
     )
@@ -100,7 +107,8 @@ async def open_nonces(connection: asyncpg.Connection, sender: bytes) -> list[Ope
 async def mark_sent(connection: asyncpg.Connection, nonce: OpenNonce, attempt: Attempt, head: int) -> None:
     """Note that a node took an attempt; its batch, if this was the first time, is submitted now."""
     await connection.execute(
-        "update settlement.chain_transaction set state = 'sent', sent_at_block = $2 where hash = $1",
+        "update settlement.chain_transaction set state = 'sent',"
+        " sent_at_block = coalesce(sent_at_block, $2), handed_in_at_block = $2 where hash = $1",
         attempt.hash, head,
     )  # fmt: skip
     status = await connection.fetchval(
@@ -126,6 +134,14 @@ async def settle_nonce(connection: asyncpg.Connection, nonce: OpenNonce, mined_h
             "update settlement.chain_transaction set state = $2 where hash = $1",
             attempt.hash, "settled" if attempt.hash == mined_hash else "superseded",
         )  # fmt: skip
+
+
+async def last_inclusion(connection: asyncpg.Connection) -> int:
+    """The newest block that a transaction of ours is in; 0 before the first."""
+    block: int | None = await connection.fetchval(
+        "select max(block_number) from settlement.batch where status in ('included', 'confirmed', 'final')"
+    )
+    return block or 0
 
 
 async def batches_without_transaction(connection: asyncpg.Connection, batches: Sequence[int]) -> set[int]:
@@ -170,6 +186,7 @@ def _open_nonce(rows: Iterable[asyncpg.Record]) -> OpenNonce:
                 gas_limit=row["gas_limit"],
                 state=row["state"],
                 sent_at_block=row["sent_at_block"],
+                handed_in_at_block=row["handed_in_at_block"],
             )
             for row in attempts
         ],

@@ -35,6 +35,7 @@ from settlement.chain_watcher import ChainWatcher
 from settlement.errors import ChainUnavailableError
 from settlement.fill_facts import batch_facts
 from settlement.finality import FinalityRule
+from settlement.reconciliation import Reconciliation
 from settlement.settlement_config import SettlementConfig
 from settlement.signer import Signer
 
@@ -90,6 +91,10 @@ class Bench:
     def watcher(self, chain: Any = None, database: Any = None, **changes: Any) -> ChainWatcher:
         """A watcher as a fresh process would have it."""
         return ChainWatcher(database or self.database, chain or self.chain, replace(self.config, **changes))
+
+    def reconciliation(self) -> Reconciliation:
+        """A reconciliation as a fresh process would have it."""
+        return Reconciliation(self.database, self.chain, self.config)
 
     def mine(self, blocks: int = 1) -> None:
         """Let blocks pass."""
