@@ -13,6 +13,7 @@ from venue.configuration import Configuration, as_json_object, as_toml, load_con
 from venue.problems import VenueError
 from venue.processes import ProcessName, run_process
 
+EXIT_FAILED = 1
 EXIT_PROBLEM = 2
 
 app = typer.Typer(
@@ -49,6 +50,50 @@ def config(file: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = 
     )
 
 
+@app.command()
+def up(
+    file: ConfigFile = None,
+    data_dir: DataDir = None,
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; 0: a free one.")] = None,
+    chain_port: Annotated[int | None, typer.Option(help="Port of the chain; 0: a free one.")] = None,
+) -> None:
+    """Run a whole venue on this machine, in the foreground, until Ctrl-C; data survives."""
+    from venue.up import run_up
+
+    run_up(_load(file, data_dir, port, chain_port))
+
+
+@app.command()
+def replay(
+    orders: Annotated[Path, typer.Argument(help="Order tape, CSV or CSV.gz.")],
+    fills: Annotated[Path | None, typer.Option(help="Fills that must come out, in order.")] = None,
+    auction: Annotated[Path | None, typer.Option(help="Fills that must come out of the auction.")] = None,
+    url: Annotated[str | None, typer.Option(help="A running venue; default: an embedded one.")] = None,
+    connections: Annotated[int, typer.Option(min=1, max=20, help="Broker sessions to send over.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run.")] = False,
+    tick: Annotated[int, typer.Option(min=1, help="One price tick, in the tape's price unit.")] = 25,
+    price_unit: Annotated[
+        int, typer.Option(min=1, help="The tape's price units in 1 clean per 100.")
+    ] = 10_000,
+    file: ConfigFile = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a recorded tape through a venue, to final settlement, and compare every fill.
+
+    Exit code 0 only if all fills are equal, all are final on chain, and reconciliation shows no break.
+    """
+    from venue.replay.flow import PriceUnit
+    from venue.replay.tape_files import tape_flow
+    from venue.runs import RunOptions, run_from_command_line
+
+    configuration = _load(file, data_dir)
+    flow, source = tape_flow(orders, fills, auction, PriceUnit(tick, price_unit))
+    options = RunOptions(url, connections, resume, as_json)
+    succeeded = run_from_command_line(flow, source, "replay", configuration, options)
+    raise typer.Exit(0 if succeeded else EXIT_FAILED)
+
+
 @app.command(name="process")
 def process_command(
     name: Annotated[ProcessName, typer.Argument(help="Which process.")],
@@ -59,8 +104,12 @@ def process_command(
     run_process(name, _load(file, data_dir))
 
 
-def _load(file: Path | None, data_dir: Path | None = None) -> Configuration:
-    return load_configuration(file, data_directory=data_dir)
+def _load(
+    file: Path | None, data_dir: Path | None = None, port: int | None = None, chain_port: int | None = None
+) -> Configuration:
+    gateway = None if port is None else {"port": port}
+    chain = None if chain_port is None else {"port": chain_port}
+    return load_configuration(file, data_directory=data_dir, gateway=gateway, chain=chain)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class ChainSection(_Section):
     finality: Annotated[Literal["depth", "tag"], Field(description="count blocks, or trust `finalized`")] = (
         "depth"
     )
-    finality_blocks: Annotated[int, Field(ge=1, description="blocks on top of a final one")] = 3
+    finality_blocks: Annotated[int, Field(ge=0, description="blocks on top of a final one")] = 3
 
 
 class ContractsSection(_Section):
@@ -99,9 +99,9 @@ class GatewaySection(_Section):
 class SettlementSection(_Section):
     """Batches, transactions, finality, reconciliation."""
 
-    batch_fills_max: Annotated[int, Field(ge=1)] = 100
+    batch_fills_max: Annotated[int, Field(ge=1)] = 1000
     batch_wait_seconds: Annotated[float, Field(gt=0, description="longest a fill waits for company")] = 1.0
-    reconcile_seconds: Annotated[float, Field(gt=0)] = 5.0
+    reconcile_seconds: Annotated[float, Field(gt=0)] = 2.0
 
 
 class KeysSection(_Section):

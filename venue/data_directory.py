@@ -31,6 +31,7 @@ class DataDirectory:
         self.postgres = self.path / "postgres"
         self.chain_state = self.path / "chain" / "state.json"
         self.contracts = self.path / "contracts.json"
+        self.ray = self.path / "ray"
         self.logs = self.path / "logs"
         self.replays = self.path / "replays"
         self._venue = self.path / "venue.json"

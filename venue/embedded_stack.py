@@ -134,13 +134,9 @@ class EmbeddedStack:
         return Service("anvil", anvil, anvil.answers)
 
     def _venue_stages(self) -> list[list[Service]]:
-        database = frozenset({"postgres"})
         return [
-            [self._process("shards", shards_are_ready), self._process("ledger", ledger_is_ready, database)],
-            [
-                self._process("gateway", gateway_is_ready),
-                self._process("settlement", settlement_is_ready, database),
-            ],
+            [self._process("shards", shards_are_ready), self._process("ledger", ledger_is_ready)],
+            [self._process("gateway", gateway_is_ready), self._process("settlement", settlement_is_ready)],
         ]
 
     def _process(
@@ -207,7 +203,9 @@ class EmbeddedStack:
 
     def _environment(self, role: str) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ABST_")}
-        return inherited | {MARK_VARIABLE: self._mark, ROLE_VARIABLE: role, "PYTHONUNBUFFERED": "1"}
+        # Ray's processes rename themselves; SPT_NOENV keeps that from writing over the mark.
+        own = {MARK_VARIABLE: self._mark, ROLE_VARIABLE: role, "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
+        return inherited | own
 
     def _start_sexton(self) -> subprocess.Popen[bytes]:
         # It must outlive every other process, so it carries no mark and hears of no signal of the terminal.

@@ -15,6 +15,7 @@ import structlog
 
 from venue.configuration import Configuration
 from venue.data_directory import DataDirectory
+from venue.dev_keys import key_of
 from venue.problems import ProblemNumber, VenueError
 
 
@@ -51,10 +52,14 @@ def _log_as_json() -> None:
 
 async def _until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
+    _stop_on_signals(stop)
+    await run(stop)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(stop)
 
 
 async def _prepare(configuration: Configuration, stop: asyncio.Event) -> None:
@@ -70,11 +75,108 @@ async def _prepare(configuration: Configuration, stop: asyncio.Event) -> None:
         raise VenueError(ProblemNumber.DATA_OF_ANOTHER_VERSION, str(error), remedy) from error
     finally:
         await database.close()
+    await _admit_administrator(configuration)
     await deploy_once(configuration, DataDirectory(configuration.data_directory).contracts)
+
+
+async def _admit_administrator(configuration: Configuration) -> None:
+    """Let the configured administrator's key log on as such."""
+    from engine.administration import Administration
+    from engine.database import Database
+    from engine.signed_order import address_of
+    from venue.investors import ADMINISTRATOR_LOGIN
+
+    credential = address_of(key_of(configuration, "administrator"))
+    database = await Database.open(configuration.postgres.dsn, name="prepare", size_max=1)
+    try:
+        await Administration(database).set_participant(
+            ADMINISTRATOR_LOGIN, credential, [], "administrator", actor="prepare"
+        )
+    finally:
+        await database.close()
+
+
+async def _shards(configuration: Configuration, stop: asyncio.Event) -> None:
+    from engine.shard_actor import RayCluster, RayConfig
+    from engine.shard_host import ShardHostConfig, run_shards
+
+    engine = configuration.engine
+    ray = RayConfig(address=engine.ray_address, directory=DataDirectory(configuration.data_directory).ray)
+    config = ShardHostConfig(configuration.postgres.dsn, range(engine.shards), engine.host, ray)
+    cluster = RayCluster(config.ray)
+    start_ray = cluster.start
+
+    def start() -> None:
+        start_ray()
+        _stop_on_signals(stop)  # Ray has put its own handlers in place of ours
+
+    cluster.start = start  # type: ignore[method-assign]
+    await run_shards(config, stop, cluster=cluster)
+
+
+async def _ledger(configuration: Configuration, stop: asyncio.Event) -> None:
+    from engine.ledger_process import LedgerConfig, run_ledger
+    from venue.deployed_contracts import deployment_of
+
+    config = LedgerConfig(
+        database_dsn=configuration.postgres.dsn,
+        shards=range(configuration.engine.shards),
+        domain=deployment_of(configuration).domain,
+        engine_key=key_of(configuration, "attestor"),
+    )
+    await run_ledger(config, stop)
+
+
+async def _gateway(configuration: Configuration, stop: asyncio.Event) -> None:
+    from gateway.configuration import GatewayConfig
+    from gateway.gateway_process import run_gateway
+    from venue.deployed_contracts import deployment_of
+
+    gateway, contracts = configuration.gateway, deployment_of(configuration)
+    config = GatewayConfig(
+        name=gateway.name,
+        host=gateway.host,
+        port=gateway.port,
+        database_dsn=configuration.postgres.dsn,
+        chain_id=contracts.chain_id,
+        dvp=contracts.dvp,
+        cash=contracts.cash,
+        vault=contracts.vault,
+        chain_rpc=configuration.chain.rpc_url,
+        in_flight_limit=gateway.commands_in_flight_max,
+    )
+    await run_gateway(config, stop)
+
+
+async def _settlement(configuration: Configuration, stop: asyncio.Event) -> None:
+    from settlement.batching import BatchingPolicy
+    from settlement.finality import FinalityRule
+    from settlement.settlement_config import SettlementConfig
+    from settlement.settlement_process import run_settlement
+    from venue.deployed_contracts import deployment_of
+
+    settlement, chain, contracts = configuration.settlement, configuration.chain, deployment_of(configuration)
+    config = SettlementConfig(
+        database_dsn=configuration.postgres.dsn,
+        rpc_url=chain.rpc_url,
+        operator_key=key_of(configuration, "operator"),
+        deployment=contracts,
+        finality=FinalityRule(chain.finality_blocks if chain.finality == "depth" else None),
+        batching=BatchingPolicy(
+            fills_max=settlement.batch_fills_max, age_max_ns=round(settlement.batch_wait_seconds * 1e9)
+        ),
+        first_block=max(0, contracts.block - 1),
+        reconcile_every_s=settlement.reconcile_seconds,
+    )
+    await run_settlement(config, stop)
 
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SCHEMAS = {name: _ROOT / name / "schema.sql" for name in ("engine", "settlement")}
 _RUNS: dict[ProcessName, Callable[[Configuration, asyncio.Event], Awaitable[None]]] = {
     ProcessName.PREPARE: _prepare,
+    ProcessName.SHARDS: _shards,
+    ProcessName.LEDGER: _ledger,
+    ProcessName.GATEWAY: _gateway,
+    ProcessName.SETTLEMENT: _settlement,
 }

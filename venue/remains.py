@@ -72,7 +72,12 @@ def proportional_memory_bytes(mark: str) -> int:
     """Return the memory of a stack's processes, this one included: pages shared by n processes count 1/n
     (PSS).
     """
-    return sum(_pss(process) for process in [*marked_processes(mark), psutil.Process()])
+    counted = {psutil.Process()}
+    for process in marked_processes(mark):
+        # A server's own children may have written over their environment.
+        with contextlib.suppress(psutil.Error):
+            counted |= {process, *process.children(recursive=True)}
+    return sum(map(_pss, counted))
 
 
 def _pss(process: psutil.Process) -> int:

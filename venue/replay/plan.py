@@ -74,12 +74,13 @@ class Expectation:
 
 
 class Holding(NamedTuple):
-    """Most that an investor needs at once: ``buy_tick_lots`` for cash (sum of ticks times lots),
-    ``sell_lots`` tokens.
+    """Most that an investor has open or filled at once: ``tick_lots`` is the sum of ticks times lots, for
+    cash.
     """
 
-    buy_tick_lots: int
-    sell_lots: int
+    side: Side
+    tick_lots: int
+    lots: int
 
 
 @dataclass(slots=True)
@@ -130,7 +131,10 @@ class _Planner:
         self._funds = [_Funds() for _ in range(BUYERS + SELLERS)]
 
     def plan(self) -> Plan:
-        holdings = [Holding(funds.most_tick_lots, funds.most_lots) for funds in self._funds]
+        holdings = [
+            Holding(Side.BUY if index < BUYERS else Side.SELL, funds.most_tick_lots, funds.most_lots)
+            for index, funds in enumerate(self._funds)
+        ]
         return Plan(self._commands, self._order_id_of_row, self._expectation, holdings)
 
     def take(self, row: OrderRow) -> None:
@@ -212,7 +216,7 @@ class _Planner:
         )
 
     def _earmark(self, order: _LiveOrder, lots: int) -> None:
-        self._funds[order.investor].earmark(order.side, lots * order.price_ticks, lots)
+        self._funds[order.investor].earmark(lots * order.price_ticks, lots)
 
     def _apply(self, row: OrderRow, command: bytes) -> None:
         for event in EVENT_STRUCT.iter_unpack(self._book.apply(command)):
@@ -259,13 +263,11 @@ class _Funds:
     most_tick_lots: int = 0
     most_lots: int = 0
 
-    def earmark(self, side: Side, tick_lots: int, lots: int) -> None:
-        if side is Side.BUY:
-            self.tick_lots += tick_lots
-            self.most_tick_lots = max(self.most_tick_lots, self.tick_lots)
-        else:
-            self.lots += lots
-            self.most_lots = max(self.most_lots, self.lots)
+    def earmark(self, tick_lots: int, lots: int) -> None:
+        self.tick_lots += tick_lots
+        self.lots += lots
+        self.most_tick_lots = max(self.most_tick_lots, self.tick_lots)
+        self.most_lots = max(self.most_lots, self.lots)
 
 
 def _refused(row: OrderRow, why: str) -> VenueError:

@@ -33,7 +33,7 @@ class Answered(NamedTuple):
 class RunRecord:
     """Which run it is and how far its preparation came.
 
-    ``source`` names what is sent (a digest of the tape, or the seed of a generated flow); ``contracts`` per
+    ``source`` names what is sent (a digest of the tape, or the seed of a generated flow); ``tranches`` per
     symbol are the tranche's addresses; ``vault_before`` is each investor's cash in the vault before the run
     deposited any.
     """
@@ -41,8 +41,9 @@ class RunRecord:
     name: str
     source: str
     symbols: list[str]
-    contracts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    vault_before: list[int] = field(default_factory=list)
+    tranches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    vault_before_minor: list[int] = field(default_factory=list)
+    deposited_before_minor: list[int] = field(default_factory=list)
     funded: bool = False
     finished: bool = False
 
