@@ -6,7 +6,6 @@ extension module goes through a pointer and can't be inlined.
 """
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport realloc
-from libc.string cimport memset
 
 from ext.book_records cimport BookEvent
 
@@ -40,8 +39,7 @@ cdef inline BookEvent* event_buffer_add(EventBuffer* buffer, uint8_t kind) noexc
     """Append an event of ``kind``, else all zero; room was reserved."""
     cdef BookEvent* event = &buffer.events[buffer.used]
     buffer.used += 1
-    memset(event, 0, sizeof(BookEvent))
-    event.kind = kind
+    event[0] = BookEvent(kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     return event
 
 

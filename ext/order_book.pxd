@@ -11,7 +11,7 @@ cdef class OrderBook:
     cdef bint is_broken
 
     cdef int require_idle(self) except -1
-    cdef bytes apply_buffer(self, const char* commands, size_t count)
+    cdef bytes apply_buffer(self, const char* commands, size_t count, bint in_place)
     cdef int load(self, const char* snapshot, size_t size) except -1
 
     cdef int check_pool(self) except -1

@@ -10,7 +10,7 @@ import sys
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -80,12 +80,17 @@ cdef void give_back(EventBuffer buffer) noexcept:
     scratch = buffer
 
 
-cdef int apply_all(Book* book, const char* commands, size_t count) noexcept nogil:
-    cdef BookCommand command
+cdef int apply_all(Book* book, const char* commands, size_t count, bint in_place) noexcept nogil:
+    """Apply commands, read where they lie or, when they may move or change, copied one by one."""
+    cdef BookCommand copy
+    cdef const BookCommand* command = &copy
     cdef size_t at
     for at in range(count):
-        memcpy(&command, commands + at * RECORD_BYTES, RECORD_BYTES)
-        if book_apply(book, &command) < 0:
+        if in_place:
+            command = <const BookCommand*> (commands + at * RECORD_BYTES)
+        else:
+            memcpy(&copy, commands + at * RECORD_BYTES, RECORD_BYTES)
+        if book_apply(book, command) < 0:
             return -1
     return 0
 
@@ -179,16 +184,18 @@ cdef class OrderBook:
     def apply(self, commands not None):
         """Apply commands in order and return their events."""
         cdef Py_buffer view
+        cdef bint in_place
         PyObject_GetBuffer(commands, &view, PyBUF_SIMPLE)
         try:
             if view.len % RECORD_BYTES:
                 raise ValueError(f"{view.len} bytes are not whole commands of {RECORD_BYTES} bytes")
             self.require_idle()
-            return self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES)
+            in_place = PyBytes_CheckExact(commands) and <size_t> view.buf % sizeof(uint64_t) == 0
+            return self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES, in_place)
         finally:
             PyBuffer_Release(&view)
 
-    cdef bytes apply_buffer(self, const char* commands, size_t count):
+    cdef bytes apply_buffer(self, const char* commands, size_t count, bint in_place):
         global scratch
         cdef int outcome
         cdef bytes events
@@ -197,10 +204,10 @@ cdef class OrderBook:
         scratch = EventBuffer(NULL, 0, 0)
         self.is_busy = True
         if count < GIL_BATCH:
-            outcome = apply_all(&self.book, commands, count)
+            outcome = apply_all(&self.book, commands, count, in_place)
         else:
             with nogil:
-                outcome = apply_all(&self.book, commands, count)
+                outcome = apply_all(&self.book, commands, count, in_place)
         self.is_busy = False
         self.is_broken = True
         try:
