@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gateway.client import VenueClient
 from gateway.configuration import GatewayConfig
 from gateway.gateway_process import run_gateway
 from gateway.logon import sign_logon
+from gateway.metrics import GatewayMetrics
 
 SHARDS = (0, 1)
 ADMIN_KEY = b"\xad" * 32
@@ -52,15 +54,6 @@ def document(symbol: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def until(reached: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(within_s):
-        while True:
-            if await reached():
-                return
-            await asyncio.sleep(0.005)
-
-
 class Investor:
     """A participant with one account and the key to both."""
 
@@ -77,6 +70,7 @@ class Venue:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.url = ""
+        self.metrics: dict[str, GatewayMetrics] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._stops: dict[str, asyncio.Event] = {}
         self._transfers = 0
@@ -93,12 +87,21 @@ class Venue:
         for shard in SHARDS:
             self.start_shard(shard)
             self._run(f"projector {shard}", PostgresProjector(self.database, shard).run())
-        await until(self._all_shards_serve)
+        await self.until(self._all_shards_serve)
         self._run("outbox", send_outboxes(self.database, ["administration"], SHARDS))
 
     async def _all_shards_serve(self) -> bool:
         served: int = await self.database.pool.fetchval(_SERVED)
         return served == len(SHARDS)
+
+    async def until(self, reached: Callable[[], Any], within_s: float = 20.0) -> None:
+        """Wait until something is so; ``reached`` may be asynchronous."""
+        async with asyncio.timeout(within_s):
+            while True:
+                answer = reached()
+                if await answer if isawaitable(answer) else answer:
+                    return
+                await asyncio.sleep(0.005)
 
     def start_shard(self, shard: int) -> None:
         """Begin a shard's next incarnation."""
@@ -106,6 +109,10 @@ class Venue:
 
     def _run(self, name: str, work: Any) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)
+
+    def take_over(self, name: str) -> asyncio.Task[Any]:
+        """Give up a part to the test, which sees to its end."""
+        return self._tasks.pop(name)
 
     async def end(self, name: str) -> None:
         """End one part without goodbye."""
@@ -135,7 +142,11 @@ class Venue:
         )
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stops[name] = asyncio.Event()
-        self._run(f"gateway {name}", run_gateway(config, self._stops[name], ready=listening.set_result))
+        self.metrics[name] = GatewayMetrics()
+        gateway = run_gateway(
+            config, self._stops[name], ready=listening.set_result, metrics=self.metrics[name]
+        )
+        self._run(f"gateway {name}", gateway)
         await asyncio.wait([listening, self._tasks[f"gateway {name}"]], return_when=asyncio.FIRST_COMPLETED)
         if not listening.done():
             self._tasks.pop(f"gateway {name}").result()
