@@ -32,6 +32,7 @@ _LOST: Final = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # what asyncpg makes of a rollback on a connection that was cut meanwhile
 )
 
 log = structlog.get_logger()
