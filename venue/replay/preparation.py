@@ -29,6 +29,7 @@ from venue.tranche_listing import put_on_chain
 
 _POLL_SECONDS = 0.2
 _CREDIT_SECONDS_MAX = 90.0
+_NOTHING = {"free": "0"}
 
 
 class Preparation:
@@ -82,7 +83,7 @@ class Preparation:
             return
         if not record.vault_before_minor:
             record.vault_before_minor = await self._funding.vault_entries(self.investors)
-            record.deposited_before_minor = [await _deposited(broker, account) for account in self.accounts]
+            record.free_before_minor = [await _free_cash(broker, account) for account in self.accounts]
             self._progress.save()
         shards = len((await self._administrator.admin.status())["shards"])
         cash = self._cash_needed(shards)
@@ -128,20 +129,20 @@ class Preparation:
             ) from None
 
     async def _is_credited(self, broker: VenueClient, index: int, amount: int) -> bool:
-        """Say whether the deposit has come, lies in the shards, and the tokens have come."""
-        balances = await broker.balances(self.accounts[index])
-        cash = {name: int(text) for name, text in balances["cash"].items()}
-        in_shards = cash["free"] + cash["earmarked"] + cash["in_settlement"]
-        arrived = cash["deposited"] >= self._progress.record.deposited_before_minor[index] + amount
-        for market in self._flow.markets:
-            holding = market.plan.holdings[index]
-            free = int(balances["tokens"].get(market.symbol, {"free": "0"})["free"])
-            arrived = arrived and (holding.side is Side.BUY or free >= holding.lots)
-        return arrived and in_shards == cash["deposited"]
+        """Say whether the deposit is free in the shards, and so are the tokens."""
+        account, before = self.accounts[index], self._progress.record.free_before_minor[index]
+        if await _free_cash(broker, account) < before + amount:
+            return False
+        tokens = (await broker.balances(account))["tokens"]
+        return all(
+            holding.side is Side.BUY or int(tokens.get(market.symbol, _NOTHING)["free"]) >= holding.lots
+            for market in self._flow.markets
+            for holding in [market.plan.holdings[index]]
+        )
 
 
-async def _deposited(broker: VenueClient, account: int) -> int:
-    return int((await broker.balances(account))["cash"]["deposited"])
+async def _free_cash(broker: VenueClient, account: int) -> int:
+    return int((await broker.balances(account))["cash"]["free"])
 
 
 def _worst_cost_minor(holding: Holding, terms: Terms) -> int:

@@ -34,8 +34,8 @@ class RunRecord:
     """Which run it is and how far its preparation came.
 
     ``source`` names what is sent (a digest of the tape, or the seed of a generated flow); ``tranches`` per
-    symbol are the tranche's addresses; ``vault_before`` is each investor's cash in the vault before the run
-    deposited any.
+    symbol are the tranche's addresses; ``vault_before_minor`` and ``free_before_minor`` are each investor's
+    cash in the vault, and free in the engine, before the run deposited any.
     """
 
     name: str
@@ -43,7 +43,7 @@ class RunRecord:
     symbols: list[str]
     tranches: dict[str, dict[str, Any]] = field(default_factory=dict)
     vault_before_minor: list[int] = field(default_factory=list)
-    deposited_before_minor: list[int] = field(default_factory=list)
+    free_before_minor: list[int] = field(default_factory=list)
     funded: bool = False
     finished: bool = False
 
