@@ -1,5 +1,10 @@
 """Tests of the cash keeper on a real PostgreSQL, the shards' events made by hand."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
 import asyncpg
 import pytest
 
@@ -215,3 +220,58 @@ async def test_a_statement_is_undecided_while_balances_are_ahead_of_the_keeper(
     statement = await cash_statement(books, CASH)
     assert statement.decided
     assert statement.balanced
+
+
+class _CrashedError(Exception):
+    """The process died."""
+
+
+class _CrashingConnection:
+    """A connection whose client dies before its n-th statement, or before the commit."""
+
+    def __init__(self, connection: asyncpg.Connection, crash_at: int) -> None:
+        self._connection = connection
+        self._left = crash_at
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        async with self._connection.transaction():
+            yield
+            self._moment()
+
+    def is_in_transaction(self) -> bool:
+        return bool(self._connection.is_in_transaction())
+
+    def __getattr__(self, name: str) -> Any:
+        self._moment()
+        return getattr(self._connection, name)
+
+    def _moment(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._connection.terminate()
+            raise _CrashedError
+
+
+async def test_a_keeper_that_dies_anywhere_has_taken_all_of_an_event_or_nothing(
+    books: asyncpg.Connection, engine_database: str
+) -> None:
+    await _deposit(books, 100)
+    for shard in (1, 2):
+        await _answer(books, (await _moves(books, shard))[0], 1, shard)
+        await _show(books, shard, 50, 1)
+    before = await _moves(books, 2)
+    for crash_at in count(1):
+        connection = await asyncpg.connect(engine_database)
+        crashing: Any = _CrashingConnection(connection, crash_at)
+        try:
+            await take_events(crashing, 1, [_wanted(2, 30)], 2)
+            break
+        except (_CrashedError, asyncpg.InterfaceError):
+            assert await keeper_position(books, 1) == 1
+            assert await _moves(books, 2) == before
+        finally:
+            connection.terminate()
+    assert crash_at > 8
+    assert await keeper_position(books, 1) == 2
+    assert [move.amount_minor for move in (await _moves(books, 2))[len(before) :]] == [30]
