@@ -132,7 +132,7 @@ def test_a_once_order_with_more_fills_than_fit_is_cut_all_the_same() -> None:
     [{"gas_max": TRANSACTION_GAS_CAP + 1}, {"gas_max": 0}, {"bytes_max": 120 * 1024 + 1}, {"fills_max": 0}],
 )
 def test_bounds_that_no_transaction_may_reach_are_refused(bounds: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="outside|at least one"):
+    with pytest.raises(ValueError, match=r"outside|at least one"):
         BatchingPolicy(**bounds)  # type: ignore[arg-type]
 
 

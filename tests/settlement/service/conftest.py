@@ -274,6 +274,10 @@ class Bench:
             found: list[Any] = await connection.fetch(query, *values)
         return found
 
+    def decoded(self, record: bytes) -> Any:
+        """A record."""
+        return decode(record)
+
     async def commands(self, source: str) -> list[Any]:
         """Commands that a source has written for the shard, decoded, in order."""
         rows = await self.rows(
