@@ -80,7 +80,7 @@ select
         where currency = $1 and tranche = 0) as held_minor,
     (select coalesce(sum(buyer_fee_minor + seller_fee_minor), 0)::bigint
         from engine.fill join engine.tranche using (tranche)
-        where outcome = 1 and (document ->> 'currency')::integer = $1) as fees_minor,
+        where outcome = 1 and coalesce(document ->> 'currency', '1')::integer = $1) as fees_minor,
     not exists (
         select from engine.projector_position p
         left join engine.consumer_position k on k.shard = p.shard and k.consumer = $2

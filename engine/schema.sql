@@ -45,7 +45,7 @@ create table engine.source (
 );
 
 -- Commands of sources that must survive their own process: written in the transaction of whatever caused them, sent by the
--- source's sender, kept until the shard's events show them. Their incarnation never changes.
+-- source's sender, kept for ever (who had what done, and why). Their incarnation never changes.
 create table engine.command_outbox (
     source       integer not null references engine.source,
     shard        integer not null,
