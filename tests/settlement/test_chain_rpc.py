@@ -18,7 +18,7 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Node:
-    """A node: ``answers`` by method, ``calls`` it got, ``broken`` requests still to be answered with HTTP 503."""
+    """A node: ``answers`` by method, ``calls`` it got, how many requests it is still ``broken`` for."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {"eth_chainId": hex(CHAIN_ID)}
