@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from engine.administration import ROLES, Administration, AdministrationError
@@ -12,6 +13,7 @@ from ext.records import PhaseChanged, Record, Refused
 from gateway.errors import BadParameters, CommandRefused, OutcomeUnknown
 from gateway.listing import Listings
 from gateway.protocol import Parameters
+from gateway.record_lag import POLL_S
 from gateway.session import Session
 from gateway.wire_events import phase_changed, refusal
 from gateway.words import PHASES
@@ -42,11 +44,13 @@ class AdminMethods:
     """The administrators' methods; each takes the session and the request's parameters.
 
     Refusals of :mod:`engine.administration` and of the shards become CommandRefused with their reason.
+    ``learn`` refreshes the directory behind ``listings``.
     """
 
-    def __init__(self, database: Database, listings: Listings) -> None:
+    def __init__(self, database: Database, listings: Listings, learn: Callable[[], Awaitable[None]]) -> None:
         self._database = database
         self._listings = listings
+        self._learn = learn
         self._administration = Administration(database)
 
     async def account_open(self, session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +94,7 @@ class AdminMethods:
             raise CommandRefused(str(problem), problem.reason) from None
         if listed.sent is not None:
             await self._answer(listed.sent)
+        await self._until_listed(listed.tranche)
         return {"tranche": listed.tranche, "shard": listed.shard}
 
     async def phase_set(self, session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,15 +102,30 @@ class AdminMethods:
         given = Parameters(params)
         symbol, phase = given.text("symbol"), given.choice("phase", PHASES)
         given.finish()
-        listing = self._listings.of_symbol(symbol)
         try:
             sent = await self._administration.set_phase(symbol, phase, actor=session.identity.login)
         except AdministrationError as problem:
             raise CommandRefused(str(problem), problem.reason) from None
         for event in await self._answer(sent):
             if isinstance(event, PhaseChanged):
-                return phase_changed(event, listing)
+                await self._until_listed(event.header.tranche)
+                return phase_changed(event, self._listings.of_symbol(symbol))
         return {"symbol": symbol, "phase": phase.name.lower()}
+
+    async def _until_listed(self, tranche: int) -> None:
+        """Wait until this gateway knows the tranche with its terms, so that whoever is told may trade
+        it.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                while True:
+                    listing = self._listings.get(tranche)
+                    if listing is not None and listing.terms is not None:
+                        return
+                    await asyncio.sleep(POLL_S)
+                    await self._learn()
+        except TimeoutError:
+            raise OutcomeUnknown("done, but the records are behind") from None
 
     async def _answer(self, sent: SentCommand) -> list[Record]:
         try:

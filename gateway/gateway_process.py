@@ -77,7 +77,8 @@ async def _run(
     fan_out, pending = FanOut(listings), Pending(config.answer_within_s)
     feeds = ShardFeeds(database, source, pending, fan_out, listings, learn)
     metrics.in_flight.set_function(lambda: len(pending))
-    desk = _desk(config, database, directory, listings, feeds, fan_out, metrics)
+    administration = AdminMethods(database, listings, learn)
+    desk = _desk(config, database, directory, listings, feeds, fan_out, administration, metrics)
     try:
         async with database.connection() as connection:
             await directory.refresh(connection)
@@ -102,6 +103,7 @@ def _desk(
     listings: Listings,
     feeds: ShardFeeds,
     fan_out: FanOut,
+    administration: AdminMethods,
     metrics: GatewayMetrics,
 ) -> RequestDesk:
     lag = RecordLag(database)
@@ -114,7 +116,7 @@ def _desk(
         streams,
         Views(database, lag, fan_out, listings),
         LogOn(database, directory, feeds, fan_out, streams),
-        AdminMethods(database, listings),
+        administration,
         metrics,
     )
 

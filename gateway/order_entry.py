@@ -184,13 +184,8 @@ def _price_ticks(given: Parameters, listing: Listing) -> int:
 
 
 def _client_id(given: Parameters, name: str) -> bytes:
-    text = given.value(name)
-    if isinstance(text, str):
-        try:
-            return client_id(text)
-        except ValueError:
-            pass
-    raise BadParameters(f"{name} must be a string of 1 to 36 printable ASCII characters")
+    text: str = given.client_order_id(name)
+    return client_id(text)
 
 
 def _named_order(given: Parameters) -> tuple[int, bytes]:

@@ -25,6 +25,7 @@ VERSION: Final = "1"
 
 _WHOLE = re.compile(r"\d{1,20}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
+_CLIENT_ORDER_ID = re.compile(r"[ -~]{1,36}")
 _MISSING: Final = object()
 
 
@@ -139,6 +140,13 @@ class Parameters:
         found = self.value(name, default)
         if found is not default and not (isinstance(found, str) and 0 < len(found) <= longest):
             raise BadParameters(f"{name} must be a string of 1 to {longest} characters")
+        return found
+
+    def client_order_id(self, name: str, default: Any = _MISSING) -> Any:
+        """Return a client order id: 1 to 36 printable ASCII characters."""
+        found = self.value(name, default)
+        if found is not default and not (isinstance(found, str) and _CLIENT_ORDER_ID.fullmatch(found)):
+            raise BadParameters(f"{name} must be a string of 1 to 36 printable ASCII characters")
         return found
 
     def whole(self, name: str, default: Any = _MISSING, *, low: int = 0, high: int = MAX_INT64) -> Any:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+import asyncpg
 import structlog
 
 from engine.reasons import Reason
@@ -212,6 +213,8 @@ class RequestDesk:
             result = await read(session, request.params)
         except WireError as problem:
             self._refuse(session, request, problem)
+        except asyncpg.DataError as problem:
+            self._refuse(session, request, BadParameters(f"a value cannot be kept: {problem}"))
         except DATABASE_ERRORS as problem:
             log.warning("records unreachable", method=request.method, error=repr(problem))
             self._refuse(session, request, _unreachable(request.method))

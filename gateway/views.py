@@ -85,7 +85,7 @@ class Views:
         account = self._account(session, given)
         listing = self._listings.of_symbol(given.text("symbol"))
         order_id = given.whole("order_id", 0)
-        client_order_id = given.text("client_order_id", "", longest=36)
+        client_order_id = given.client_order_id("client_order_id", "")
         given.finish()
         if bool(order_id) == bool(client_order_id):
             raise BadParameters("name the order by either order_id or client_order_id")

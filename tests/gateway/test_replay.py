@@ -1,0 +1,54 @@
+"""Joining records and live events: whatever the order of things, every event once and in order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import replay as replay_module
+from gateway.replay import Replay
+
+
+def frame(sequence: int) -> bytes:
+    return str(sequence).encode()
+
+
+@given(
+    after=st.integers(0, 20),
+    live_from=st.integers(1, 40),
+    steps=st.lists(st.sampled_from(["live", "record", "read"]), max_size=120),
+    page=st.integers(1, 7),
+)
+def test_a_stream_is_whole_whenever_it_joins(after: int, live_from: int, steps: list[str], page: int) -> None:
+    live_next = max(live_from, after + 1)
+    recorded = min(after, live_next - 1)
+    replay, sent, joined = Replay(after, live_next - 1), list[bytes](), False
+    for step in [*steps, *["record", "read"] * 200]:
+        if step == "live":
+            if joined:
+                sent.append(frame(live_next))
+            else:
+                replay.live(live_next, frame(live_next))
+            live_next += 1
+        elif step == "record":
+            recorded = min(recorded + 3, live_next - 1)
+        elif not joined:
+            rows = [(number, frame(number)) for number in range(replay.last + 1, recorded + 1)][:page]
+            sent += replay.recorded(rows)
+            if len(rows) < page and replay.joined(recorded):
+                sent += replay.rest()
+                joined = True
+    assert joined
+    assert sent == [frame(number) for number in range(after + 1, live_next)]
+
+
+def test_too_much_held_is_dropped_and_comes_from_the_records(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(replay_module, "HELD_MAX", 3)
+    replay = Replay(0, 0)
+    for sequence in range(1, 6):
+        replay.live(sequence, frame(sequence))
+    assert replay.overflowed
+    assert not replay.joined(10**9)
+    replay.hold_anew(5)
+    replay.live(6, frame(6))
+    sent = replay.recorded([(number, frame(number)) for number in range(1, 6)])
+    assert replay.joined(5)
+    assert sent + replay.rest() == [frame(number) for number in range(1, 7)]
