@@ -98,7 +98,7 @@ async def venue(start_shard: Any, meeting_place: Any, connection: asyncpg.Connec
         await shard.open_market(TRANCHES[shard.shard], [ANN, BEN, CYD], cash=0)
         await connection.execute(
             "insert into engine.tranche (tranche, symbol, shard, document)"
-            " values ($1, $2, $3, '{\}')",
+            " values ($1, $2, $3, '{}')",
             TRANCHES[shard.shard], f"T{shard.shard}", shard.shard,
         )  # fmt: skip
     return Venue(meeting_place, connection, shards)
