@@ -15,7 +15,9 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 FRAME_BYTES_MAX: Final = 16 * 2**20
-"""Longest frame, its length field apart."""
+"""Longest frame from a shard."""
+CLIENT_FRAME_BYTES_MAX: Final = 2**20
+"""Longest frame from a client; the commands of one are applied at a stretch."""
 
 _HEAD: Final = struct.Struct("<IB")
 _U32: Final = struct.Struct("<I")
@@ -102,22 +104,26 @@ class Book(NamedTuple):
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames; holds at most one unfinished frame and what came with it."""
+    """Cuts a stream of bytes into frames; holds at most one unfinished frame and what came with it.
 
-    def __init__(self) -> None:
+    ``frame_bytes_max`` is the longest frame, its length field apart.
+    """
+
+    def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self._buffer = bytearray()
+        self._frame_bytes_max = frame_bytes_max
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take what arrived and return the frames it completes, one after another.
 
         Raises:
-            FrameError: A length is 0 or over :data:`FRAME_BYTES_MAX`; nothing after it can be understood.
+            FrameError: A length is 0 or over the maximum; nothing after it can be understood.
         """
         self._buffer += data
         begin = 0
         while len(self._buffer) - begin >= 4:
             (length,) = _U32.unpack_from(self._buffer, begin)
-            if not 0 < length <= FRAME_BYTES_MAX:
+            if not 0 < length <= self._frame_bytes_max:
                 raise FrameError(ErrorCode.MALFORMED_FRAME, f"a frame of {length} bytes")
             end = begin + 4 + length
             if len(self._buffer) < end:

@@ -61,6 +61,7 @@ class PostgresJournal:
         self.close()
         self._writer = await connect(self.database.dsn, name=self._writer_name())
         row = await self._raise_epoch()
+        await self._writer.execute("reset lock_timeout")
         self._append = await self._writer.prepare(_APPEND)
         lease = Lease(
             self.shard, row["epoch"], row["last_row"], row["last_hash"] or ZERO_HASH, row["taken_at_ns"]
@@ -79,7 +80,7 @@ class PostgresJournal:
                 row.last_event, row.commands, row.side, row.events, row.previous_hash, row.hash,
                 row.state_digest, before, timeout=self._commit_seconds_max,
             )  # fmt: skip
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:  # whatever it is, the row may have been written
             raise CommitInDoubtError(
                 f"shard {self.shard}: row {row.row} may be lost or written: {error!r}"
             ) from error
@@ -92,7 +93,7 @@ class PostgresJournal:
             now = await self.database.pool.fetchval(
                 "select epoch from engine.lease where shard = $1", self.shard
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:  # nothing is known of the lease
             log.warning("lease cannot be checked", shard=self.shard, error=repr(error))
             return
         if now != epoch:

@@ -123,10 +123,13 @@ class RayCluster:
         import ray  # late, because it reads the environment
 
         self._ray = ray
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         if self._config.address:
             ray.init(address=self._config.address, log_to_driver=False, configure_logging=False)
         else:
             self._start_own()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Ray has put its own in their place
         log.info("ray is up", address=self._config.address or "local")
 
     def _start_own(self) -> None:

@@ -247,16 +247,17 @@ class ShardLink:
         while True:
             try:
                 await self._connect()
-            except _LOST as error:
-                if self.connected or self.state is LinkState.NEW:
-                    log.info("link lost", shard=self.shard, source=self.source, error=repr(error))
-                if self.connected:
-                    back_off = timing.back_off_min
             except _RefusedError as error:
                 log.warning("link refused", shard=self.shard, source=self.source, error=str(error))
                 if error.code == ErrorCode.INCARNATION_OVER:
                     self._finish(LinkState.OVER)
                     return
+            except _LOST as error:
+                if self.state is not LinkState.RECONNECTING:
+                    log.info("link lost", shard=self.shard, source=self.source, error=repr(error))
+                back_off = timing.back_off_min if self.connected else back_off
+            except Exception:
+                log.exception("link failed", shard=self.shard, source=self.source)
             self.state = LinkState.RECONNECTING
             back_off = min(back_off * 2, timing.back_off_max)
             await asyncio.sleep(back_off * random.uniform(0.5, 1.0))

@@ -14,8 +14,6 @@ from engine.frames import ClientFrame, ErrorCode, Frame, FrameError, FrameReader
 from engine.shard_service import NotServingError, ShardService
 
 READ_BYTES: Final = 256 * 1024
-COMMANDS_BYTES_MAX: Final = 1024 * 1024
-"""Longest COMMANDS frame: one is applied at a stretch."""
 _LINGER_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
@@ -67,7 +65,7 @@ class _Connection:
         self._service = service
         self._reader = reader
         self._writer = writer
-        self._frames = FrameReader()
+        self._frames = FrameReader(frames.CLIENT_FRAME_BYTES_MAX)
         self._source: tuple[int, int] | None = None
         self._pull: asyncio.Task[None] | None = None
         self._refused = asyncio.get_running_loop().create_future()
@@ -124,8 +122,6 @@ class _Connection:
         assert self._source is not None
         if not self._source[0]:
             raise FrameError(ErrorCode.MALFORMED_FRAME, "source 0 only reads")
-        if len(payload) > COMMANDS_BYTES_MAX:
-            raise FrameError(ErrorCode.MALFORMED_FRAME, f"COMMANDS of {len(payload)} bytes")
         records, side = frames.read_commands(payload)
         self._service.submit(CommandBatch(*self._source, records, side), self._refuse)
         await self._service.room()

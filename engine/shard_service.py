@@ -339,7 +339,9 @@ class ShardService:
         parts: list[bytes] = []
         next_event = from_event
         for row in rows:
-            if not row.first_event <= next_event <= row.last_event or row.last_event > self.durable_event:
+            if row.last_event > self.durable_event:
+                break  # committed, but not yet known here to be
+            if not row.first_event <= next_event <= row.last_event:
                 raise JournalBrokenError(f"shard {row.shard}: event {next_event} is not in row {row.row}")
             run = cut(row.events, row.first_event, row.last_event, next_event, bytes_max)
             if parts and len(run.records) > bytes_max:

@@ -10,6 +10,8 @@ import pytest
 
 from venue.postgres_embedded import PostgresEmbedded
 
+FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+"""The machine does not crash between two tests, and a checkpoint at every dropped database is slow."""
 _databases = count(1)
 
 
@@ -17,7 +19,7 @@ _databases = count(1)
 def postgres_server() -> Iterator[PostgresEmbedded]:
     """A running embedded server of this test run."""
     directory = Path(tempfile.mkdtemp(prefix="abst-pg-"))
-    server = PostgresEmbedded(directory)
+    server = PostgresEmbedded(directory, settings=FAST)
     try:
         server.start()
         server.ensure_database("abst")

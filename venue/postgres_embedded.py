@@ -9,8 +9,8 @@ loopback TCP, and keeps everything in one directory::
     <directory>/server.log
 
 PostgreSQL refuses to run as root. Started by root, it runs as the owner of an existing cluster, else as
-``postgres`` or ``nobody``. That user need not be able to reach ``directory``: the server enters it before it
-gives up root.
+``postgres`` or ``nobody``. That user need not be able to reach ``directory``: the server enters it before
+it gives up root.
 
 Errors: :class:`PostgresError`, with what is missing and how to get it.
 """
@@ -28,12 +28,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import psutil
@@ -78,15 +79,19 @@ class _RunAs:
 class PostgresEmbedded:
     """One embedded server in ``directory``; not running until :meth:`start`.
 
-    ``port`` is the TCP port (0: the one used before, else a free one). Start it from a thread that lives as
-    long as the server shall: Linux takes the end of the starting thread for the end of the parent.
+    ``settings`` are set over :data:`SETTINGS`. ``port`` is the TCP port (0: the one used before, else a free
+    one). Start it from a thread that lives as long as the server shall: Linux takes the end of the starting
+    thread for the end of the parent.
     """
 
-    def __init__(self, directory: Path, *, port: int = 0) -> None:
+    def __init__(
+        self, directory: Path, *, port: int = 0, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.directory = directory.absolute()
         self.data = self.directory / "data"
         self.log = self.directory / "server.log"
         self.port = port
+        self._settings = SETTINGS | dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
         self._run_as: _RunAs | None = None
         self._binaries = Path()
@@ -119,7 +124,9 @@ class PostgresEmbedded:
         self._run_server()
 
     def stop(self) -> None:
-        """Shut down fast: sessions end, what is committed stays; a server that takes over 30 s is killed."""
+        """Shut down fast: sessions end, what is committed stays; a server that takes over 30 s is
+        killed.
+        """
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -180,7 +187,8 @@ class PostgresEmbedded:
     def _clear_remains(self) -> None:
         """Refuse beside a living server; wait out a killed server's children and remove its lock files.
 
-        The lock files name a pid that may be somebody else's by now, so the server is not left to judge them.
+        The lock files name a pid that may be somebody else's by now, so the server is not left to judge
+        them.
         """
         pid_file = self.data / "postmaster.pid"
         pid = int(pid_file.read_text().split("\n", 1)[0] or 0) if pid_file.exists() else 0
@@ -234,7 +242,10 @@ class PostgresEmbedded:
     def _run_server(self) -> None:
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES_MAX:
             self.log.rename(self.log.with_suffix(".log.1"))
-        settings = SETTINGS | {"port": str(self.port), "unix_socket_directories": self._socket_argument()}
+        settings = self._settings | {
+            "port": str(self.port),
+            "unix_socket_directories": self._socket_argument(),
+        }
         arguments = [argument for setting in settings.items() for argument in ("-c", "=".join(setting))]
         with self.log.open("ab") as log:
             begin = log.tell()
@@ -273,7 +284,8 @@ class PostgresEmbedded:
         )
 
     def _data_argument(self) -> str:
-        # The server works in its data directory for good; this name of it needs no permission on the parents.
+        # The server works in its data directory for good; this name of it needs no permission on the
+        # parents.
         return "/proc/self/cwd" if self._run_as and sys.platform == "linux" else str(self.data)
 
     def _socket_argument(self) -> str:
@@ -281,7 +293,9 @@ class PostgresEmbedded:
         return self._data_argument() if directory == self.data else str(directory)
 
     def _socket_directory(self) -> Path:
-        """The data directory, or a short one in the temporary folder where that is too long for a socket."""
+        """The data directory, or a short one in the temporary folder where that is too long for a
+        socket.
+        """
         if len(os.fsencode(self.data / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES_MAX:
             return self.data
         owner = self._run_as.uid if self._run_as else os.geteuid()
@@ -298,7 +312,9 @@ class PostgresEmbedded:
 
 
 def _unprivileged_user(data: Path) -> _RunAs:
-    """Choose whom root hands the server to: the owner of an existing cluster, ``postgres``, or ``nobody``."""
+    """Choose whom root hands the server to: the owner of an existing cluster, ``postgres``, or
+    ``nobody``.
+    """
     if data.exists() and (owner := data.stat()).st_uid:
         return _RunAs(owner.st_uid, owner.st_gid)
     for name in ("postgres", "nobody"):
