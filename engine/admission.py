@@ -190,6 +190,7 @@ def admit(document: Mapping[str, Any]) -> Admitted:
         raise
     except ValueError as error:
         raise AdmissionError(f"terms: {error}") from None
+    _check_as_chain_can(checked)
     _check_as_shard_will(admitted)
     return admitted
 
@@ -199,6 +200,15 @@ def canonical_json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
     ).encode()
+
+
+def _check_as_chain_can(document: AdmissionDocument) -> None:
+    """Refuse what the engine could match and the chain not settle: what is matched must be able to settle."""
+    if document.mode != SettlementMode.LOCKED:
+        raise AdmissionError("mode: the settlement contract delivers from locks only; ask for locked")
+    for name in ("maker_fee_e6", "taker_fee_e6"):
+        if getattr(document, name):
+            raise AdmissionError(f"{name}: the settlement contract charges no fees; it must be 0")
 
 
 def _check_as_shard_will(admitted: Admitted) -> None:

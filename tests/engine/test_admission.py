@@ -28,7 +28,7 @@ def _document(**changes: Any) -> dict[str, Any]:
         "face_per_lot_minor": "100000",
         "terms": {"id": 1, "factor": "0.875", "accrued_per_lot": "12.5", "value_date": "2026-03-31"},
         "maker_fee_e6": 0,
-        "taker_fee_e6": 20,
+        "taker_fee_e6": 0,
         "reference_price": "99.75",
         **changes,
     }
@@ -44,7 +44,7 @@ def test_a_complete_document_becomes_a_listing_in_ticks_and_minor_units() -> Non
     )
     assert (listing.tick_value_e9, listing.factor_e9) == (2_500_000_000, 875_000_000)
     assert (listing.accrued_e9_per_lot, listing.value_date) == (12_500_000_000, 20260331)
-    assert (listing.mode, listing.taker_fee_e6) == (SettlementMode.LOCKED, 20)
+    assert (listing.mode, listing.taker_fee_e6) == (SettlementMode.LOCKED, 0)
 
 
 def test_a_lot_at_par_costs_its_outstanding_face() -> None:
@@ -101,7 +101,10 @@ def test_a_filing_is_whole(part: str) -> None:
         ({"quantity_max": str(2**70)}, "too large"),
         ({"quantity_max": "1.5"}, "quantity_max"),
         ({"taker_fee_e6": 10**6 + 1}, "taker_fee_e6"),
+        ({"taker_fee_e6": 20}, "charges no fees"),
+        ({"maker_fee_e6": 1}, "charges no fees"),
         ({"mode": "loose"}, "mode"),
+        ({"mode": "open"}, "locks only"),
         ({"token": "0x1234"}, "token"),
         ({"symbol": "a:b"}, "symbol"),
         ({"colour": "blue"}, "colour"),
