@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from inspect import isawaitable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,14 @@ from gateway.configuration import GatewayConfig
 from gateway.gateway_process import run_gateway
 from gateway.logon import sign_logon
 from gateway.metrics import GatewayMetrics
+from venue.postgres_embedded import PostgresEmbedded
 
 SHARDS = (0, 1)
+_ADMIN = """
+insert into engine.participant (login, credential, role) values ('admin', $1, 'administrator')
+on conflict do nothing
+"""
+_copies = count(1)
 ADMIN_KEY = b"\xad" * 32
 CASH = bytes.fromhex("ca" * 20)
 DVP = bytes.fromhex("d0" * 20)
@@ -54,14 +61,25 @@ def document(symbol: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+@dataclass(frozen=True)
 class Investor:
     """A participant with one account and the key to both."""
 
-    def __init__(self, login: str, key: bytes) -> None:
-        self.login = login
-        self.key = key
-        self.address = address_of(key)
-        self.account = 0
+    login: str
+    account: int
+    key: bytes
+
+    @property
+    def address(self) -> bytes:
+        """The account's address and the participant's credential."""
+        return address_of(self.key)
+
+
+BUYER, SELLER, STRANGER = INVESTORS = (
+    Investor("buyer", 1, b"\x01" * 32),
+    Investor("seller", 2, b"\x02" * 32),
+    Investor("stranger", 3, b"\x03" * 32),
+)
 
 
 class Venue:
@@ -73,6 +91,7 @@ class Venue:
         self.metrics: dict[str, GatewayMetrics] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._stops: dict[str, asyncio.Event] = {}
+        self._shards: dict[int, ShardIncarnation] = {}
         self._transfers = 0
 
     async def start(self) -> None:
@@ -80,19 +99,12 @@ class Venue:
         self.database = await Database.open(self.dsn)
         await self.database.apply_schema("engine", ENGINE_SCHEMA)
         await self.database.apply_schema("settlement", SETTLEMENT_SCHEMA)
-        await self.database.pool.execute(
-            "insert into engine.participant (login, credential, role) values ('admin', $1, 'administrator')",
-            address_of(ADMIN_KEY),
-        )
+        await self.database.pool.execute(_ADMIN, address_of(ADMIN_KEY))
         for shard in SHARDS:
             self.start_shard(shard)
             self._run(f"projector {shard}", PostgresProjector(self.database, shard).run())
-        await self.until(self._all_shards_serve)
+        await self.until(lambda: all(shard.status()["phase"] == "serving" for shard in self._shards.values()))
         self._run("outbox", send_outboxes(self.database, ["administration"], SHARDS))
-
-    async def _all_shards_serve(self) -> bool:
-        served: int = await self.database.pool.fetchval(_SERVED)
-        return served == len(SHARDS)
 
     async def until(self, reached: Callable[[], Any], within_s: float = 20.0) -> None:
         """Wait until something is so; ``reached`` may be asynchronous."""
@@ -105,7 +117,8 @@ class Venue:
 
     def start_shard(self, shard: int) -> None:
         """Begin a shard's next incarnation."""
-        self._run(f"shard {shard}", ShardIncarnation(ShardConfig(shard, self.dsn)).run())
+        self._shards[shard] = ShardIncarnation(ShardConfig(shard, self.dsn))
+        self._run(f"shard {shard}", self._shards[shard].run())
 
     def _run(self, name: str, work: Any) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)
@@ -212,29 +225,42 @@ class Market:
         return self.venue.client(who.login, who.key, **options)
 
 
-_SERVED = "select count(*) from engine.lease where address <> ''"
-
-
-@pytest.fixture
-async def venue(database: str) -> AsyncIterator[Venue]:
-    """A venue with shards and projectors and one gateway."""
-    venue = Venue(database)
+async def _open_market(dsn: str) -> None:
+    """Set up a market in an empty database and leave it."""
+    venue = Venue(dsn)
     await venue.start()
     await venue.start_gateway()
-    yield venue
+    async with venue.admin() as admin:
+        for investor in INVESTORS:
+            account = await admin.admin.open_account(investor.address)
+            assert account == investor.account
+            await admin.admin.set_participant(investor.login, investor.address, [account])
+        await admin.admin.list_tranche(document("ABST-A"))
+        await venue.fund(BUYER.account, "ABST-A", cash=10**12)
+        await venue.fund(SELLER.account, "ABST-A", lots=100_000)
+        await admin.admin.set_phase("ABST-A", "continuous")
     await venue.stop()
 
 
+@pytest.fixture(scope="session")
+def market_database(postgres_server: PostgresEmbedded) -> str:
+    """Name of a database with an open market in it, to be copied."""
+    postgres_server.execute("create database gateway_market")
+    asyncio.run(_open_market(postgres_server.dsn("gateway_market")))
+    return "gateway_market"
+
+
 @pytest.fixture
-async def market(venue: Venue) -> Market:
+async def market(postgres_server: PostgresEmbedded, market_database: str) -> AsyncIterator[Market]:
     """A venue whose tranche ``ABST-A`` is open, with a rich buyer and seller and a stranger who is nobody."""
-    async with venue.admin() as admin:
-        buyer, seller, stranger = await investors_of(admin, ("buyer", "seller", "stranger"))
-        await admin.admin.list_tranche(document("ABST-A"))
-        await venue.fund(buyer.account, "ABST-A", cash=10**12)
-        await venue.fund(seller.account, "ABST-A", lots=100_000)
-        await admin.admin.set_phase("ABST-A", "continuous")
-    return Market(venue, buyer, seller, stranger)
+    name = f"gateway_{next(_copies)}"
+    postgres_server.execute(f"create database {name} template {market_database}")
+    venue = Venue(postgres_server.dsn(name))
+    await venue.start()
+    await venue.start_gateway()
+    yield Market(venue, *INVESTORS)
+    await venue.stop()
+    postgres_server.execute(f"drop database {name} with (force)")
 
 
 class Raw:
@@ -288,12 +314,3 @@ async def raw() -> AsyncIterator[Callable[[str], Awaitable[Raw]]]:
     yield opened
     for socket in sockets:
         await socket.close()
-
-
-async def investors_of(admin: VenueClient, logins: Iterable[str]) -> list[Investor]:
-    """Open an account for each login and let it log on."""
-    investors = [Investor(login, bytes([index]) * 32) for index, login in enumerate(logins, 1)]
-    for investor in investors:
-        investor.account = await admin.admin.open_account(investor.address)
-        await admin.admin.set_participant(investor.login, investor.address, [investor.account])
-    return investors
