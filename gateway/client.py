@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
+import structlog
+
 from engine.signed_order import address_of
 from gateway.books import PublicBook
 from gateway.client_admin import VenueAdministration
@@ -35,9 +37,12 @@ from gateway.errors import ConnectionLost
 from gateway.logon import sign_logon
 from gateway.words import SIDES
 
+log = structlog.get_logger()
+
 Listener = Callable[[dict[str, Any]], None]
 CONNECT_WITHIN_S: Final = 30.0
 ASK_SETTLEMENT_S: Final = 2.0
+SETTLED: Final = frozenset({"final", "failed"})
 
 
 class VenueClient:
@@ -224,10 +229,10 @@ class VenueClient:
 
     async def final(self, order: OrderState) -> OrderState:
         """Wait until nothing more can happen to the order and return it."""
-        ended = self._orders.wait(order.order_id)
         account, _, symbol = order.stream.partition(":")
-        now = await self.order(int(account), symbol, order_id=order.order_id)
-        return now if now.closed else await ended
+        with self._orders.wait(order.order_id) as ended:
+            now = await self.order(int(account), symbol, order_id=order.order_id)
+            return now if now.closed else await ended
 
     # What the venue recorded ------------------------------------------------------------------------------
 
@@ -265,12 +270,12 @@ class VenueClient:
 
     async def settled(self, account: int, symbol: str, fill_number: int) -> dict[str, Any]:
         """Wait until a fill is final or failed on chain and return its settlement."""
-        while True:
-            moved = self._fills.wait((symbol, fill_number))
-            status = await self.settlement_status(account, symbol, fill_number)
-            if status["status"] in ("final", "failed"):
-                return status
-            await asyncio.wait([moved], timeout=ASK_SETTLEMENT_S)
+        with self._fills.wait((symbol, fill_number)) as decided:
+            while True:
+                status = await self.settlement_status(account, symbol, fill_number)
+                if status["status"] in SETTLED:
+                    return status
+                await asyncio.wait([decided], timeout=ASK_SETTLEMENT_S)
 
     async def refresh_instruments(self) -> dict[str, Instrument]:
         """Read the listed tranches again, after a listing or a change of terms."""
@@ -282,6 +287,8 @@ class VenueClient:
 
     async def subscribe(self, *channels: str) -> None:
         """Subscribe to ``book.SYM``, ``trades.SYM``, ``status.SYM``; kept across reconnects."""
+        if not {channel.partition(".")[2] for channel in channels} <= self.instruments.keys():
+            await self.refresh_instruments()
         self._copies.channels.update(dict.fromkeys(channels))
         await self._connection.submit("market.subscribe", {"channels": list(channels)}, dict)
 
@@ -374,11 +381,15 @@ class VenueClient:
         elif method == "status":
             self._copies.status(params)
         elif method == "settlement.event":
-            self._fills.tell((params["symbol"], params["fill_number"]), None)
+            if params["status"] in SETTLED:
+                self._fills.tell((params["symbol"], params["fill_number"]), None)
         elif method == "replay_complete":
             self._resuming.difference_update(params["streams"])
         for listener in tuple(self._listeners.get(method, ())):
-            listener(params)
+            try:
+                listener(params)
+            except Exception:
+                log.exception("a listener failed", method=method)
 
     def _in_order(self, params: dict[str, Any]) -> bool:
         """Whether the event is the next of its stream; a gap has the stream resumed."""

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
+import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import broadcast
 from websockets.exceptions import WebSocketException
@@ -30,6 +31,8 @@ from gateway.errors import (
     WireError,
     from_wire,
 )
+
+log = structlog.get_logger()
 
 ResultT = TypeVar("ResultT")
 FIRST_DELAY_S: Final = 0.05
@@ -215,6 +218,13 @@ class VenueConnection:
             broadcast((self._socket,), call.frame, text=True)
 
     async def _run(self) -> None:
+        try:
+            await self._keep_connected()
+        except Exception as problem:
+            log.exception("the client failed")
+            self._give_up(ConnectionLost(f"the client failed: {problem!r}"))
+
+    async def _keep_connected(self) -> None:
         delay_s = FIRST_DELAY_S
         while self._failure is None:
             before = self.connections

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -14,13 +15,20 @@ class Watch(Generic[KeyT, ValueT]):
     """Futures by what they wait for; what nobody waits for costs one look-up."""
 
     def __init__(self) -> None:
-        self._waiting: dict[KeyT, list[asyncio.Future[ValueT]]] = {}
+        self._waiting: dict[KeyT, set[asyncio.Future[ValueT]]] = {}
 
-    def wait(self, key: KeyT) -> asyncio.Future[ValueT]:
-        """Return a future of the value that will be told for ``key``."""
+    @contextmanager
+    def wait(self, key: KeyT) -> Iterator[asyncio.Future[ValueT]]:
+        """Give a future of what will be told for ``key``, as long as the block lasts."""
         future: asyncio.Future[ValueT] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, []).append(future)
-        return future
+        self._waiting.setdefault(key, set()).add(future)
+        try:
+            yield future
+        finally:
+            waiting = self._waiting.get(key, set())
+            waiting.discard(future)
+            if not waiting:
+                self._waiting.pop(key, None)
 
     def awaited(self, key: KeyT) -> bool:
         """Whether anyone waits for ``key``."""
@@ -38,4 +46,5 @@ class Watch(Generic[KeyT, ValueT]):
             for future in futures:
                 if not future.done():
                     future.set_exception(problem)
+                    future.exception()
         self._waiting.clear()
