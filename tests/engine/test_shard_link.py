@@ -1,6 +1,7 @@
 """Link, server, service and journal together, against a real PostgreSQL."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -13,11 +14,11 @@ from engine.journal import FencedError
 from engine.postgres_journal import PostgresJournal
 from engine.recovery import recover
 from engine.shard_core import ShardCore
-from engine.shard_link import LinkFullError, LinkOverError, LinkTiming, ShardLink
+from engine.shard_link import LinkClosedError, LinkFullError, LinkOverError, LinkTiming, ShardLink
 from engine.shard_server import ShardServer
 from engine.shard_service import ShardService
 from engine.sources import new_incarnation
-from ext.records import decode_all, encode
+from ext.records import RecordError, decode_all, encode
 
 FAST = LinkTiming(back_off_min=0.005, back_off_max=0.02)
 
@@ -167,6 +168,74 @@ async def test_unconfirmed_commands_are_bounded(store: Database) -> None:
     with pytest.raises(LinkFullError):
         link.send(account(3))
     await link.close()
+
+
+async def test_cut_connections_neither_lose_nor_double_anything(begin: Begin, link: ShardLink) -> None:
+    await begin()
+    await link.start(1)
+    chance = random.Random(7)
+
+    async def send_and_cut() -> None:
+        for number in range(1, 301):
+            link.send(account(number))
+            if chance.random() < 0.1 and link._writer is not None:
+                link._writer.transport.abort()
+            if chance.random() < 0.2:
+                await asyncio.sleep(0)
+            if chance.random() < 0.02:
+                await link.wait_confirmed(number)
+
+    sending = asyncio.create_task(send_and_cut())
+    assert await read_until(link, 300) == list(range(1, 301))
+    await sending
+
+
+async def test_a_consumer_that_stopped_holds_a_bounded_part_and_misses_nothing(
+    begin: Begin, link: ShardLink, store: Database
+) -> None:
+    await begin()
+    slow = ShardLink(store, 1, pull_bytes=1000, timing=FAST)
+    await slow.start(1)
+    await link.start()
+    for number in range(1, 1001):
+        link.send(account(number))
+    await link.wait_confirmed(1000)
+    await slow.wait_connected()
+    assert sum(len(records) for _, records in slow._pulled) <= 4 * 1000
+    assert await read_until(slow, 1000) == list(range(1, 1001))
+    await slow.close()
+
+
+async def test_a_sender_goes_on_where_an_earlier_process_stopped(begin: Begin, store: Database) -> None:
+    await begin()
+    for life in range(3):
+        sender = ShardLink(store, 1, 9, 1, resume=True, timing=FAST)
+        await sender.start()
+        await sender.wait_connected()
+        assert sender.send(account(10 + life)) == life + 1
+        await sender.wait_confirmed(life + 1)
+        await sender.close()
+
+
+async def test_a_closed_link_answers_nobody(link: ShardLink) -> None:
+    await link.start(1)
+    asked = asyncio.create_task(link.book(1))
+    waiting = asyncio.create_task(link.wait_confirmed(1))
+    await asyncio.sleep(0)
+    await link.close()
+    for answer in (asked, waiting):
+        with pytest.raises(LinkClosedError):
+            await answer
+    with pytest.raises(LinkClosedError):
+        link.send(account(1))
+    assert [run async for run in link.events()] == []
+
+
+async def test_what_is_no_command_is_refused_before_it_is_sent(link: ShardLink) -> None:
+    for wrong in (b"", account(1)[:-1], account(1) * 2, b"\xff" * 64):
+        with pytest.raises(RecordError):
+            link.send(wrong)
+    assert link.send(account(1)) == 1
 
 
 async def test_a_book_is_answered_after_a_reconnection(begin: Begin, link: ShardLink) -> None:
