@@ -85,6 +85,8 @@ BUYER, SELLER, STRANGER = INVESTORS = (
 class Venue:
     """Everything a gateway meets, running in this process."""
 
+    admin_key = ADMIN_KEY
+
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.url = ""
