@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from engine.signed_order import address_of
+from ext.records import Kind
+
 
 class Crash(BaseException):
     """The process is killed here."""
@@ -111,3 +114,57 @@ async def test_a_process_that_crashes_over_and_over_still_settles_every_fill_onc
     else:
         pytest.fail("never settled")
     await check_settled_once(market, fills, 0)
+
+
+async def test_a_crash_at_any_point_of_isolating_a_fill_fails_it_once_and_settles_the_rest(
+    market: Any,
+) -> None:
+    frozen = await market.investor("frozen", cash=100_000_000)
+    contracts = market.contracts
+    contracts.act(
+        contracts.keys.issuer, contracts.tranche.token, "setAddressFrozen", address_of(frozen), True
+    )
+    at = 1
+    while True:
+        poisoned = await market.match(market.buy(frozen), market.sell(market.traders["s1"]), lots=2)
+        good = await market.matched(1)
+        fuse = Fuse(at)
+        try:
+            await run_until_decided_or_crash(market, fuse)
+        except Crash:
+            await run_until_decided_or_crash(market, Fuse(0))
+        statuses = await market.statuses()
+        assert {poisoned: statuses[poisoned], good[0]: statuses[good[0]]} == {
+            poisoned: "failed",
+            good[0]: "final",
+        }
+        if fuse.passed < at:
+            break
+        at += 3
+    told = [(Kind(each.header.kind), each.fill_number) for each in await market.commands("settlement")]
+    assert len(told) == len(set(told)) == len(statuses)
+
+
+async def test_a_watcher_that_crashes_at_any_point_credits_every_deposit_once(market: Any) -> None:
+    deposited, at = 100_000_000, 1
+    key = market.traders["b1"]
+    while True:
+        market.contracts.deposit(key, at)
+        market.contracts.act(key, market.contracts.tranche.token, "setReceiveLocked", True)
+        deposited += at
+        market.mine(2)
+        fuse = Fuse(at)
+        try:
+            await market.watcher(
+                chain=FusedChain(market.chain, fuse), database=FusedDatabase(market.database, fuse)
+            ).round()
+        except Crash:
+            await market.watcher().round()
+        rows = await market.rows(
+            "select deposited_minor from engine.cash where account = $1", market.account_of_name("b1")
+        )
+        assert rows[0]["deposited_minor"] == deposited
+        if fuse.passed < at:
+            break
+        at += 1
+    assert at > 8
