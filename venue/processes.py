@@ -97,20 +97,15 @@ async def _admit_administrator(configuration: Configuration) -> None:
 
 
 async def _shards(configuration: Configuration, stop: asyncio.Event) -> None:
-    from engine.shard_actor import RayCluster, RayConfig
+    from engine.shard_actor import RayConfig
     from engine.shard_host import ShardHostConfig, run_shards
+    from venue.ray_watch import WatchedRay
 
     engine = configuration.engine
     ray = RayConfig(address=engine.ray_address, directory=DataDirectory(configuration.data_directory).ray)
     config = ShardHostConfig(configuration.postgres.dsn, range(engine.shards), engine.host, ray)
-    cluster = RayCluster(config.ray)
-    start_ray = cluster.start
-
-    def start() -> None:
-        start_ray()
-        _stop_on_signals(stop)  # Ray has put its own handlers in place of ours
-
-    cluster.start = start  # type: ignore[method-assign]
+    # Ray puts its own signal handlers in place of ours when it starts.
+    cluster = WatchedRay(ray, started=lambda: _stop_on_signals(stop))
     await run_shards(config, stop, cluster=cluster)
 
 
