@@ -64,6 +64,7 @@ class AdminMethods:
             raise CommandRefused(str(problem), problem.reason) from None
         for sent in opened.sent:
             await self._answer(sent)
+        await self._learn()
         return {"account": opened.account}
 
     async def participant_set(self, session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +80,7 @@ class AdminMethods:
             )
         except AdministrationError as problem:
             raise CommandRefused(str(problem), problem.reason) from None
+        await self._learn()
         return {}
 
     async def tranche_list(self, session: Session, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from gateway.words import SIDES
 log = structlog.get_logger()
 
 Listener = Callable[[dict[str, Any]], None]
+WINDOW: Final = 1024
 CONNECT_WITHIN_S: Final = 30.0
 ASK_SETTLEMENT_S: Final = 2.0
 SETTLED: Final = frozenset({"final", "failed"})
@@ -50,7 +51,8 @@ class VenueClient:
 
     ``key`` (32 bytes) signs the log-on; ``signing_keys`` and ``key`` sign orders, each for the account
     whose address is its own. ``accounts`` narrows the session to some of the participant's accounts. With
-    ``trading=False`` the session only reads and takes over nothing. ``window`` bounds the calls under way.
+    ``trading=False`` the session only reads and takes over nothing. ``window`` bounds the calls under way
+    (the venue's own limit does too); a wider one adds more to the latency of each than to what passes.
     """
 
     accounts: dict[int, SessionAccount]
@@ -68,7 +70,7 @@ class VenueClient:
         signing_keys: Iterable[bytes] = (),
         accounts: Iterable[int] | None = None,
         trading: bool = True,
-        window: int | None = None,
+        window: int = WINDOW,
     ) -> None:
         self.accounts = {}
         self.instruments = {}

@@ -115,7 +115,7 @@ class VenueConnection:
         url: str,
         log_on: Callable[[Hello], Awaitable[None]],
         notified: Callable[[str, dict[str, Any]], None],
-        window: int | None = None,
+        window: int,
     ) -> None:
         self._url = url
         self._log_on = log_on
@@ -257,7 +257,7 @@ class VenueConnection:
 
     async def _begin(self, socket: ClientConnection, hello: Hello) -> None:
         """Log on, then send again what was not answered, then the rest."""
-        window, self._window = min(self._wanted_window or hello.in_flight_limit, hello.in_flight_limit), 0
+        window, self._window = min(self._wanted_window, hello.in_flight_limit), 0
         self._socket = socket
         try:
             await self._log_on(hello)

@@ -33,6 +33,7 @@ from gateway.views import Views
 log = structlog.get_logger()
 
 AGAIN_AFTER_S: Final = 0.5
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def run_gateway(
@@ -85,11 +86,11 @@ async def _run(
         await feeds.open(directory.shards)
         feeds.market.listed(listings.all())
         settlement = SettlementFeed(database, fan_out, listings)
-        tasks = [
-            feeds.run(lambda: directory.shards),
-            _lasting("directory", lambda: _follow_directory(config, directory)),
-            _lasting("settlement", settlement.run),
-            feeds.expire(),
+        tasks: list[Work] = [
+            lambda: feeds.run(lambda: directory.shards),
+            lambda: _lasting("directory", lambda: _follow_directory(config, directory)),
+            lambda: _lasting("settlement", settlement.run),
+            feeds.expire,
         ]
         await _serve(config, desk, metrics, stop, ready, tasks)
     finally:
@@ -127,12 +128,12 @@ async def _serve(
     metrics: GatewayMetrics,
     stop: asyncio.Event,
     ready: Callable[[str], None],
-    tasks: list[Coroutine[Any, Any, None]],
+    tasks: list[Work],
 ) -> None:
     """Listen until stopped, or until one of the tasks fails."""
     server = await start_server(config, desk, metrics)
     port = server.sockets[0].getsockname()[1]
-    running = [asyncio.create_task(task) for task in tasks]
+    running = [asyncio.create_task(work()) for work in tasks]
     stopped = asyncio.create_task(stop.wait())
     ready(f"ws://{config.host}:{port}/v1")
     log.info("gateway listens", name=config.name, host=config.host, port=port)

@@ -5,6 +5,7 @@ was told.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import Final
 
 from engine.database import Database
@@ -22,6 +23,7 @@ class RecordLag:
         self._database = database
         self._wait_s = wait_s
         self._recorded: dict[int, int] = {}
+        self._asking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def recorded(self, shard: int) -> int:
         """Return the event up to which the shard's rows are complete now."""
@@ -42,10 +44,11 @@ class RecordLag:
             return
         try:
             async with asyncio.timeout(self._wait_s):
-                while True:
-                    if await self.recorded(shard) >= event:
-                        return
-                    await asyncio.sleep(POLL_S)
+                async with self._asking[shard]:
+                    while self._recorded.get(shard, 0) < event:
+                        if await self.recorded(shard) < event:
+                            await asyncio.sleep(POLL_S)
+                    return
         except TimeoutError:
             raise CommandRefused(
                 f"the records of shard {shard} are behind what was told",

@@ -100,7 +100,10 @@ class Connection:
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        for frame in self._session.data_to_send():
+        frames = self._session.data_to_send()
+        if not frames:
+            return
+        for frame in frames:
             broadcast((self._socket,), frame, text=True)
         waiting = self._socket.transport.get_write_buffer_size()
         if waiting > self._config.send_buffer_bytes and self._closing is None:

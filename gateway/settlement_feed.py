@@ -20,6 +20,7 @@ POLL_S: Final = 1.0
 MISSING_S: Final = 10.0
 PAGE_ROWS: Final = 2_000
 
+_LAST: Final = "select coalesce(max(transition), 0) from settlement.transition"
 _PAGE: Final = """
 select t.transition, t.subject, t.tranche, t.fill_number, t.batch, t.status, t.reason,
        f.buy_account, f.sell_account, b.transaction_hash, b.block_number
@@ -69,35 +70,36 @@ class SettlementFeed:
         self._database = database
         self._fan_out = fan_out
         self._listings = listings
-        self._track = NumberTrack(0)
+        self._track: NumberTrack | None = None
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow from now on, until cancelled. Raises what asyncpg raises when the database goes away."""
+        """Follow from now on, until cancelled. Raises what asyncpg raises when the database goes away; run
+        again, it goes on where it was."""
         listener = await connect(self._database.dsn, name="abst-gateway-settlement")
         try:
             await listener.add_listener(CHANNEL, lambda *_: self._woken.set())
-            last = await listener.fetchval("select coalesce(max(transition), 0) from settlement.transition")
-            self._track = NumberTrack(last)
+            if self._track is None:
+                self._track = NumberTrack(await listener.fetchval(_LAST))
             while True:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), POLL_S)
                 self._woken.clear()
-                await self._tell_new()
+                await self._tell_new(self._track)
         finally:
             listener.terminate()
 
-    async def _tell_new(self) -> None:
+    async def _tell_new(self, track: NumberTrack) -> None:
         more = True
         while more:
             async with self._database.connection() as connection:
-                rows = await connection.fetch(_PAGE, self._track.low, list(self._track.above), PAGE_ROWS)
+                rows = await connection.fetch(_PAGE, track.low, list(track.above), PAGE_ROWS)
             for row in rows:
-                self._track.handled(row["transition"])
+                track.handled(row["transition"])
                 if row["subject"] == "instruction":
                     self._tell(row)
             more = len(rows) == PAGE_ROWS
-        self._track.give_up(asyncio.get_running_loop().time(), MISSING_S)
+        track.give_up(asyncio.get_running_loop().time(), MISSING_S)
 
     def _tell(self, row: Any) -> None:
         parties = {row["buy_account"], row["sell_account"]} - {None}

@@ -172,3 +172,13 @@ async def test_a_client_that_does_not_read_is_closed_and_may_resume(market: Any,
         while True:
             await reader.socket.recv()
     assert reader.socket.close_code in (4008, 1006)
+
+
+async def test_a_busy_port_is_said_and_nothing_else_is_disturbed(market: Any) -> None:
+    port = int(market.venue.url.rpartition(":")[2].removesuffix("/v1"))
+    url = market.venue.url
+    with pytest.raises(OSError, match=str(port)):
+        await market.venue.start_gateway("other", port=port)
+    async with market.venue.client("seller", market.seller.key) as client:
+        assert (await sells(client, market.seller.account, [1])[0]).leaves == 1
+    assert market.venue.url == url
