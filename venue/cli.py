@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from venue.configuration import Configuration, as_json_object, as_toml, load_configuration
 from venue.problems import VenueError
@@ -92,6 +94,71 @@ def replay(
     options = RunOptions(url, connections, resume, as_json)
     succeeded = run_from_command_line(flow, source, "replay", configuration, options)
     raise typer.Exit(0 if succeeded else EXIT_FAILED)
+
+
+@app.command()
+def demo(
+    tranches: Annotated[int, typer.Option(min=1, max=6, help="How many tranches trade.")] = 3,
+    commands: Annotated[int, typer.Option(min=20, help="Commands per tranche.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same flow.")] = 1,
+    url: Annotated[str | None, typer.Option(help="A running venue; default: an embedded one.")] = None,
+    connections: Annotated[int, typer.Option(min=1, max=20, help="Broker sessions to send over.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run.")] = False,
+    file: ConfigFile = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send generated order flow through a venue, to final settlement; like replay, but needs no file."""
+    from venue.demo import demo_flow
+    from venue.runs import RunOptions, run_from_command_line
+
+    configuration = _load(file, data_dir)
+    flow, source = demo_flow(tranches, commands, seed)
+    options = RunOptions(url, connections, resume, as_json)
+    succeeded = run_from_command_line(flow, source, "demo", configuration, options)
+    raise typer.Exit(0 if succeeded else EXIT_FAILED)
+
+
+@app.command()
+def status(file: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print how the running venue stands; exit code 1 if a shard is away, a fill failed, or a break is
+    open.
+    """
+    from venue.status import StatusReader, VenueStatus, board
+
+    async def read() -> VenueStatus:
+        reader = StatusReader(_load(file, data_dir))
+        try:
+            return await reader.read()
+        finally:
+            reader.close()
+
+    found = asyncio.run(read())
+    if as_json:
+        print(json.dumps(found.as_json_object(), default=str))
+    else:
+        Console().print(board(found))
+    raise typer.Exit(0 if found.is_well else EXIT_FAILED)
+
+
+@app.command()
+def watch(file: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Show a live board of shards, batches by state, oldest unsettled fill, fails and breaks, until
+    Ctrl-C.
+    """
+    from venue.watch import run_watch
+
+    run_watch(_load(file, data_dir))
+
+
+@app.command()
+def deploy(file: ConfigFile = None) -> None:
+    """Put the venue's contracts on the configured chain, and print the configuration that names them."""
+    from venue.deployed_contracts import deploy_contracts
+
+    contracts = asyncio.run(deploy_contracts(_load(file)))
+    print("[contracts]")
+    print(*(f"{name} = {json.dumps(value)}" for name, value in contracts.model_dump().items()), sep="\n")
 
 
 @app.command(name="process")

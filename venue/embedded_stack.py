@@ -32,6 +32,7 @@ from venue.remains import (
     ROLE_VARIABLE,
     end_marked_processes,
     mark_of,
+    new_mark,
     proportional_memory_bytes,
 )
 from venue.supervisor import Service, Supervisor
@@ -53,7 +54,7 @@ class EmbeddedStack:
         self.started_in_seconds = 0.0
         self._told = told
         self._state = "starting"
-        self._mark = mark_of(self.data.path)
+        self._mark = new_mark(self.data.path)
         self._supervisor: Supervisor | None = None
         self._sexton: subprocess.Popen[bytes] | None = None
 
@@ -106,7 +107,7 @@ class EmbeddedStack:
 
     async def _start_all(self) -> None:
         self._choose_ports()
-        await asyncio.to_thread(end_marked_processes, self._mark)
+        await asyncio.to_thread(end_marked_processes, mark_of(self.data.path))
         self._sexton = self._start_sexton()
         self._become("starting")
         postgres, anvil = self._postgres(), self._anvil()

@@ -19,20 +19,24 @@ import psutil
 
 MARK_VARIABLE = "ABST_STACK"
 ROLE_VARIABLE = "ABST_STACK_ROLE"
+_LIFE = "#"
 _GRACE_SECONDS = 5.0
 _PATIENCE_SECONDS = 20.0
 
 
 def mark_of(data_directory: Path) -> str:
-    """Return the mark of the stack that runs on a data directory; one lives at a time, the directory's lock
-    sees to it.
-    """
+    """Return the mark of every stack that ever ran on a data directory."""
     return str(data_directory.resolve())
 
 
+def new_mark(data_directory: Path) -> str:
+    """Return the mark of one life of a stack: the sexton of the life before must not touch this one."""
+    return f"{mark_of(data_directory)}{_LIFE}{os.getpid()}-{time.time_ns()}"
+
+
 def marked_processes(mark: str, role: str | None = None) -> list[psutil.Process]:
-    """Return the live processes that carry a stack's mark, this one excluded; of one role only if ``role``
-    is given.
+    """Return the live processes that carry a mark, of one life or of a directory, this process excluded; of
+    one role only if ``role`` is given.
     """
     found = []
     for process in psutil.process_iter():
@@ -42,7 +46,8 @@ def marked_processes(mark: str, role: str | None = None) -> list[psutil.Process]
                 continue
         except (psutil.Error, OSError):
             continue
-        if environment.get(MARK_VARIABLE) == mark and role in (None, environment.get(ROLE_VARIABLE)):
+        carried = environment.get(MARK_VARIABLE, "")
+        if mark in (carried, carried.rpartition(_LIFE)[0]) and role in (None, environment.get(ROLE_VARIABLE)):
             found.append(process)
     return found
 
