@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.reasons import Reason
 from engine.settlement_batch import ComposedBatch, FillFact
 from engine.signed_order import SignedOrder
 from settlement.dvp_calldata import Refusal
-from settlement.fail_reasons import FailReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Blame:
     """``isolated``: fills that fail, for ``reason``. ``split``: halve the batch. Neither: it waits."""
 
     isolated: frozenset[int] = frozenset()
-    reason: FailReason = FailReason.UNKNOWN
+    reason: Reason = Reason.REVERTED_WITHOUT_REASON
     split: bool = False
 
 
@@ -30,11 +30,11 @@ _WAIT: Final = Blame()
 _SPLIT: Final = Blame(split=True)
 
 _BY_FILL: Final = {
-    "FillTooOld": FailReason.WINDOW_PASSED,
-    "BadFill": FailReason.FILL_REFUSED,
-    "FillOutOfOrder": FailReason.FILL_REFUSED,
-    "PriceBeyondLimit": FailReason.FILL_REFUSED,
-    "CashBeyondLimit": FailReason.FILL_REFUSED,
+    "FillTooOld": Reason.SETTLEMENT_WINDOW_PASSED,
+    "BadFill": Reason.FILL_REFUSED_ON_CHAIN,
+    "FillOutOfOrder": Reason.FILL_REFUSED_ON_CHAIN,
+    "PriceBeyondLimit": Reason.FILL_REFUSED_ON_CHAIN,
+    "CashBeyondLimit": Reason.FILL_REFUSED_ON_CHAIN,
 }
 _BY_ORDER: Final = frozenset(
     {
@@ -48,11 +48,11 @@ _BY_ORDER: Final = frozenset(
     }
 )
 _BY_ACCOUNT: Final = {
-    "HolderNotVerified": FailReason.NOT_ELIGIBLE,
-    "HolderFrozen": FailReason.NOT_ELIGIBLE,
-    "InsufficientLocked": FailReason.TOKENS_MISSING,
-    "InsufficientFree": FailReason.TOKENS_MISSING,
-    "InsufficientCash": FailReason.CASH_MISSING,
+    "HolderNotVerified": Reason.PARTY_NOT_ELIGIBLE,
+    "HolderFrozen": Reason.PARTY_NOT_ELIGIBLE,
+    "InsufficientLocked": Reason.LOCKED_TOKENS_MISSING,
+    "InsufficientFree": Reason.LOCKED_TOKENS_MISSING,
+    "InsufficientCash": Reason.VAULT_CASH_MISSING,
 }
 _NOBODY: Final = frozenset(
     {
@@ -86,7 +86,7 @@ def blame(refusal: Refusal, batch: ComposedBatch, fills: Sequence[FillFact]) -> 
         return Blame(frozenset({fills[index].fill_number}), _BY_FILL[error])
     if error in _BY_ORDER and order_index is not None and order_index < len(batch.orders):
         order = batch.orders[order_index]
-        return _fills_where(fills, lambda each: each == order, FailReason.ORDER_REFUSED)
+        return _fills_where(fills, lambda each: each == order, Reason.SIGNED_ORDER_REFUSED_ON_CHAIN)
     if error in _BY_ACCOUNT:
         found = _fills_where(fills, lambda each: each.account == refusal.account, _BY_ACCOUNT[error])
         if found.isolated:
@@ -104,7 +104,7 @@ def describe(refusal: Refusal) -> str:
 
 
 def _fills_where(
-    fills: Sequence[FillFact], concerned: Callable[[SignedOrder], bool], reason: FailReason
+    fills: Sequence[FillFact], concerned: Callable[[SignedOrder], bool], reason: Reason
 ) -> Blame:
     """The fills of which either order is concerned."""
     return Blame(
@@ -112,6 +112,10 @@ def _fills_where(
     )
 
 
-def _alone(refusal: Refusal) -> FailReason:
+def _alone(refusal: Refusal) -> Reason:
     """The reason of a fill that reverts by itself with an error that names nobody."""
-    return FailReason.COMPLIANCE_REFUSED if refusal.error == "ComplianceRefused" else FailReason.UNKNOWN
+    return (
+        Reason.COMPLIANCE_REFUSED_ON_CHAIN
+        if refusal.error == "ComplianceRefused"
+        else Reason.REVERTED_WITHOUT_REASON
+    )

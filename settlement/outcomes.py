@@ -14,8 +14,8 @@ import asyncpg
 
 from engine.command import settlement_failed, settlement_final
 from engine.command_outbox import enqueue, outbox_source
+from engine.reasons import Reason
 from ext.records import Sourced, encode
-from settlement.fail_reasons import FailReason
 
 SOURCE_NAME: Final = "settlement"
 
@@ -33,7 +33,7 @@ async def tell_failed(
     tranche: int,
     fill_numbers: Sequence[int],
     batch: int,
-    reason: FailReason,
+    reason: Reason,
     actor: str = SOURCE_NAME,
 ) -> None:
     """Tell the tranche's shard that fills will never settle, as above: both legs go free."""

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from engine.reasons import Reason
 from engine.settlement_batch import FillFact, compose_batch
 from engine.signed_order import KIND_STANDING, SIDE_BUY, SIDE_SELL, SignedOrder
 from settlement.contract_abi import ContractName, contract_abi
 from settlement.dvp_calldata import Refusal
-from settlement.fail_reasons import FailReason
 from settlement.isolation import _BY_ACCOUNT, _BY_FILL, _BY_ORDER, _NOBODY, Blame, blame, describe
 
 
@@ -35,17 +35,19 @@ def blamed(error: str, fills: list[FillFact] | None = None, **parts: Any) -> Bla
 
 
 def test_an_error_that_names_a_fill_isolates_that_fill() -> None:
-    assert blamed("FillTooOld", fill_index=2) == Blame(frozenset({15}), FailReason.WINDOW_PASSED)
+    assert blamed("FillTooOld", fill_index=2) == Blame(frozenset({15}), Reason.SETTLEMENT_WINDOW_PASSED)
 
 
 def test_an_error_that_names_an_order_isolates_all_its_fills() -> None:
     index = BATCH.orders.index(SELLERS[0])
-    assert blamed("StaleVersion", order_index=index) == Blame(frozenset({10, 11}), FailReason.ORDER_REFUSED)
+    assert blamed("StaleVersion", order_index=index) == Blame(
+        frozenset({10, 11}), Reason.SIGNED_ORDER_REFUSED_ON_CHAIN
+    )
 
 
 def test_an_error_that_names_an_account_isolates_all_its_fills() -> None:
     found = blamed("HolderFrozen", account=BUYERS[0].account)
-    assert found == Blame(frozenset({10, 15}), FailReason.NOT_ELIGIBLE)
+    assert found == Blame(frozenset({10, 15}), Reason.PARTY_NOT_ELIGIBLE)
 
 
 def test_an_error_that_names_nobody_of_the_batch_halves_it() -> None:
@@ -55,9 +57,10 @@ def test_an_error_that_names_nobody_of_the_batch_halves_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [("ComplianceRefused", FailReason.COMPLIANCE_REFUSED), ("", FailReason.UNKNOWN)]
+    ("error", "reason"),
+    [("ComplianceRefused", Reason.COMPLIANCE_REFUSED_ON_CHAIN), ("", Reason.REVERTED_WITHOUT_REASON)],
 )
-def test_a_fill_that_reverts_alone_is_isolated(error: str, reason: FailReason) -> None:
+def test_a_fill_that_reverts_alone_is_isolated(error: str, reason: Reason) -> None:
     assert blamed(error, FILLS[:1]) == Blame(frozenset({10}), reason)
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from engine.reasons import Reason
 from engine.signed_order import address_of
 from ext.records import Kind
 from settlement.batching import BatchingPolicy
 from settlement.errors import ChainUnavailableError, WrongChainError
-from settlement.fail_reasons import FailReason
 
 WAY = ["matched", "batched", "submitted", "included", "confirmed", "final"]
 
@@ -84,7 +84,7 @@ async def test_the_fill_of_a_frozen_party_fails_and_the_rest_of_the_batch_settle
     assert (await market.steps_of(good[0]))[2:5] == ["reverted", "retried", "batched"]
     outcomes = [(Kind(each.header.kind), each.reason) for each in await market.commands("settlement")]
     assert sorted(outcomes) == [(Kind.SETTLEMENT_FINAL, 0)] * 4 + [
-        (Kind.SETTLEMENT_FAILED, FailReason.NOT_ELIGIBLE)
+        (Kind.SETTLEMENT_FAILED, Reason.PARTY_NOT_ELIGIBLE)
     ]
 
 
