@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import structlog
 
 from engine.shard_incarnation import ShardConfig, ShardIncarnation
@@ -29,6 +30,7 @@ _SESSION_PATH_BYTES: Final = 66
 """What Ray appends to its directory to make the path of a Unix socket."""
 _SOCKET_PATH_BYTES_MAX: Final = 107
 _ACTOR_CPUS: Final = 0.01
+_VITAL_PROCESSES: Final = ("raylet", "gcs_server")
 _LOCAL_ENVIRONMENT: Final = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
 log = structlog.get_logger()
@@ -111,6 +113,7 @@ class RayCluster:
     def __init__(self, config: RayConfig) -> None:
         self._config = config
         self._ray: Any = None
+        self._vital: list[psutil.Process] = []
 
     def start(self) -> None:
         """Join Ray, or start one; takes some seconds.
@@ -134,6 +137,7 @@ class RayCluster:
 
     def _start_own(self) -> None:
         directory = _short(self._config.directory)
+        _end_remains(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in directory.glob("session_*"):
             _remove(old)
@@ -146,6 +150,17 @@ class RayCluster:
             configure_logging=False,
             _temp_dir=str(directory),
             _node_ip_address="127.0.0.1",
+        )
+        children = psutil.Process().children()
+        self._vital = [child for child in children if child.name() in _VITAL_PROCESSES]
+
+    def alive(self) -> bool:
+        """Whether our own Ray still can do its work; a Ray we joined looks after itself.
+
+        Ray's client in this process does not notice that its raylet was killed.
+        """
+        return all(
+            process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in self._vital
         )
 
     def launch(self, config: ShardConfig) -> RunningActor:
@@ -171,6 +186,22 @@ def _short(directory: Path) -> Path:
         return directory.absolute()
     name = sha256(os.fsencode(directory.absolute())).hexdigest()[:8]
     return Path(tempfile.gettempdir()) / f"abst-ray-{os.geteuid()}-{name}"
+
+
+def _end_remains(directory: Path) -> None:
+    """End what outlived a killed Ray of ours in the directory: its agents do not notice.
+
+    They overwrite their command line and environment, so their open log files tell whose they are.
+    """
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error, OSError):
+            if process.info["name"].startswith("ray::") and _has_open(process.pid, directory):
+                process.kill()
+
+
+def _has_open(pid: int, directory: Path) -> bool:
+    inside = f"{directory}{os.sep}session_"
+    return any(os.readlink(link).startswith(inside) for link in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def _remove(old: Path) -> None:

@@ -68,8 +68,11 @@ class Cluster(Protocol):
     def launch(self, config: ShardConfig, /) -> Running:
         """Start the next incarnation of a shard."""
 
+    def alive(self) -> bool:
+        """Whether it can still start incarnations and tell of their end."""
+
     def stop(self) -> None:
-        """End all that was started."""
+        """End all that was started; it may be started again."""
 
 
 async def run_shards(config: ShardHostConfig, stop: asyncio.Event, *, cluster: Cluster | None = None) -> None:
@@ -78,20 +81,39 @@ async def run_shards(config: ShardHostConfig, stop: asyncio.Event, *, cluster: C
     Raises whatever keeps the cluster from starting.
     """
     cluster = cluster or RayCluster(config.ray)
-    cluster.start()
-    keepers = [
-        asyncio.create_task(_keep(config, cluster, shard), name=f"shard {shard}") for shard in config.shards
-    ]
-    stopping = asyncio.create_task(stop.wait())
+    while not stop.is_set():
+        cluster.start()
+        try:
+            await _keep_all(config, stop, cluster)
+        finally:
+            cluster.stop()
+
+
+async def _keep_all(config: ShardHostConfig, stop: asyncio.Event, cluster: Cluster) -> None:
+    """Keep the shards alive until ``stop`` is set or the cluster is lost."""
+    keepers = [_keep(config, cluster, shard) for shard in config.shards]
+    tasks = [asyncio.ensure_future(work) for work in (_wait(stop), _lose(cluster, config.timing), *keepers)]
     try:
-        done, _ = await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in (stopping, *keepers):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(stopping, *keepers, return_exceptions=True)
-        cluster.stop()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _lose(cluster: Cluster, timing: HostTiming) -> None:
+    """Return when the cluster is lost."""
+    while True:
+        await asyncio.sleep(timing.ping)
+        if not cluster.alive():
+            log.error("the cluster is lost, starting it again")
+            return
 
 
 async def _keep(config: ShardHostConfig, cluster: Cluster, shard: int) -> None:

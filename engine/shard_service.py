@@ -30,7 +30,9 @@ from engine.shard_metrics import ShardMetrics
 from ext.records import Clock, Kind, encode, header
 
 DIGEST_ROWS: Final = 64
-"""Every so many rows the journal has the digest of the state after the row."""
+"""Every so many rows the journal has the digest of the state after the row, time permitting."""
+DIGEST_SHARE: Final = 20
+"""A digest waits for so many times as long as the last one took; it costs in the size of the state."""
 SLICE_COMMANDS: Final = 256
 GROUP_BYTES_MAX: Final = 4 * 2**20
 BACKLOG_BYTES_MAX: Final = 8 * 2**20
@@ -102,6 +104,7 @@ class ShardService:
         clock: ShardClock | None = None,
         events: EventBuffer | None = None,
         digest_rows: int = DIGEST_ROWS,
+        digest_share: int = DIGEST_SHARE,
         slice_commands: int = SLICE_COMMANDS,
         group_bytes_max: int = GROUP_BYTES_MAX,
         backlog_bytes_max: int = BACKLOG_BYTES_MAX,
@@ -117,6 +120,8 @@ class ShardService:
         self._clock = clock or ShardClock()
         self._events = events if events is not None else EventBuffer(core.last_event)
         self._digest_rows = digest_rows
+        self._digest_share = digest_share
+        self._digest_not_before = 0.0
         self._slice_commands = slice_commands
         self._group_bytes_max = group_bytes_max
         self._backlog_bytes_max = backlog_bytes_max
@@ -294,13 +299,23 @@ class ShardService:
         if self._commit is not None or not self._group:
             return
         core, number = self._core, self.last_row + 1
-        digest = core.digest() if number % self._digest_rows == 0 else None
+        digest = self._digest(number)
         row = self._group.row(self.lease, number, self._last_hash, core.last_command, core.last_event, digest)
         self._last_hash = row.hash
         self._group = CommandGroup(core.last_command, core.last_event)
         loop = asyncio.get_running_loop()
         self._commit = _Commit(loop.create_task(self._journal.append(row)), row, loop.time())
         self._commit.task.add_done_callback(lambda _: self._wake.set())
+
+    def _digest(self, number: int) -> bytes | None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        if number % self._digest_rows or began < self._digest_not_before:
+            return None
+        digest = self._core.digest()
+        ended = clock()
+        self._digest_not_before = ended + (ended - began) * self._digest_share
+        return digest
 
     async def _end(self) -> None:
         self._over = True

@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from engine.command import account_open
 from engine.database import Database, apply_engine_schema
-from engine.shard_actor import RayCluster, RayConfig, RunningActor
+from engine.shard_actor import RayCluster, RayConfig, RunningActor, _end_remains
 from engine.shard_host import HostTiming, ShardHostConfig, run_shards
 from engine.shard_incarnation import ShardConfig
 from engine.shard_link import LinkTiming, ShardLink
@@ -36,6 +38,10 @@ class KeptCluster:
         """Launch and remember."""
         self.launched.append(self._ray.launch(config))
         return self.launched[-1]
+
+    def alive(self) -> bool:
+        """Ask Ray."""
+        return self._ray.alive()
 
     def stop(self) -> None:
         """Ray stays up."""
@@ -133,6 +139,23 @@ async def test_a_dead_or_frozen_shard_is_replaced_and_nothing_acknowledged_is_lo
     )
     assert before >= confirmed
     assert await store.pool.fetchval("select max(last_command) from engine.journal where shard = 1") == 200
+
+
+def test_the_agents_of_a_killed_ray_are_ended_at_the_next_start() -> None:
+    directory = Path(tempfile.mkdtemp(prefix="abst-ray-"))
+    log = directory / "session_1" / "agent.log"
+    log.parent.mkdir()
+    program = (
+        "import ctypes, sys, time\n"
+        "ctypes.CDLL(None).prctl(15, b'ray::Agent')\n"
+        f"log = open({str(log)!r}, 'w'); print('ready', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as agent:
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == b"ready\n"
+        _end_remains(directory)
+        assert agent.wait() == -signal.SIGKILL
+    shutil.rmtree(directory)
 
 
 async def test_an_actor_whose_lease_was_taken_ends_by_itself(

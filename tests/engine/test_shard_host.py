@@ -57,6 +57,10 @@ class FakeCluster:
         self.launches.put_nowait(self.launched[-1])
         return self.launched[-1]
 
+    def alive(self) -> bool:
+        """Whether it is up."""
+        return self.up
+
     def stop(self) -> None:
         """Be down."""
         self.up = False
@@ -95,6 +99,14 @@ async def test_an_incarnation_that_froze_is_killed_and_replaced(cluster: FakeClu
     await cluster.launches.get()
     assert (await cluster.launches.get()).shard == first.shard
     assert first.killed
+
+
+async def test_a_lost_cluster_is_started_again_with_all_shards(cluster: FakeCluster) -> None:
+    old = [await cluster.launches.get(), await cluster.launches.get()]
+    cluster.up = False
+    new = [await cluster.launches.get(), await cluster.launches.get()]
+    assert {running.shard for running in new} == {1, 2}
+    assert all(running.killed for running in old)
 
 
 async def test_a_shard_that_keeps_ending_is_tried_for_ever(cluster: FakeCluster) -> None:
