@@ -79,6 +79,7 @@ class Directory:
         self.tranches: Mapping[int, Tranche] = {}
         self.tranches_by_symbol: Mapping[str, Tranche] = {}
         self.shards: tuple[int, ...] = ()
+        self._refreshing = asyncio.Lock()
 
     def account(self, account: int) -> Account | None:
         """The account of that number."""
@@ -101,7 +102,14 @@ class Directory:
         return self.tranches_by_symbol.get(symbol)
 
     async def refresh(self, connection: asyncpg.Connection) -> None:
-        """Read all tables anew, as of one moment, and swap the caches at once."""
+        """Read all tables anew, as of one moment, and swap the caches at once.
+
+        Refreshes follow each other, so that no older reading replaces a newer one.
+        """
+        async with self._refreshing:
+            await self._refresh(connection)
+
+    async def _refresh(self, connection: asyncpg.Connection) -> None:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             accounts = await read_accounts(connection)
             participants = await read_participants(connection)
