@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 import asyncpg
 import structlog
@@ -31,19 +31,14 @@ import structlog
 from engine import frames
 from engine.database import Database
 from engine.frames import Book, ErrorCode, Frame, FrameError, FrameReader, ShardFrame, Welcome
-from ext.records import RECORD_VERSION, UNIT_BYTES, UNITS, Kind, RecordError, side_digest
+from engine.unconfirmed_commands import UnconfirmedCommands
+from ext.records import UNIT_BYTES
 
 UNCONFIRMED_BYTES_MAX: Final = 32 * 2**20
 PULL_BYTES: Final = 512 * 1024
 _PULLED_RUNS_MAX: Final = 4
-_FRAME_BYTES: Final = 64 * 1024
 _READ_BYTES: Final = 256 * 1024
-_SOURCE: Final = struct.Struct("<II")
-_NUMBER: Final = struct.Struct("<Q")
-_SOURCE_OFFSET: Final = 4
-_NUMBER_OFFSET: Final = 16
 _CAUSE: Final = struct.Struct("<3xBII4xQQ")
-_DIGEST_OFFSET: Final = 48
 
 log = structlog.get_logger()
 
@@ -86,12 +81,6 @@ class LinkTiming:
     back_off_max: float = 0.5
 
 
-class _Sent(NamedTuple):
-    number: int
-    record: bytes
-    side: bytes
-
-
 class _RefusedError(Exception):
     """The shard sent ERROR."""
 
@@ -126,10 +115,6 @@ class ShardLink:
         self.state = LinkState.NEW
         self.epoch = 0
         """Epoch of the shard's incarnation last connected to."""
-        self.last_number = 0
-        """Number of the last command given to :meth:`send`."""
-        self.confirmed_number = 0
-        """Last number known to be durable."""
         self._database = database
         self._resume = resume
         self._unconfirmed_bytes_max = unconfirmed_bytes_max
@@ -137,9 +122,7 @@ class ShardLink:
         self._timing = timing or LinkTiming()
         self._task: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._unsent: deque[_Sent] = deque()
-        self._sent: deque[_Sent] = deque()
-        self._unconfirmed_bytes = 0
+        self._unconfirmed = UnconfirmedCommands(source, incarnation)
         self._to_send = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
         self._consuming = False
@@ -166,6 +149,16 @@ class ShardLink:
             await asyncio.gather(self._task, return_exceptions=True)
 
     @property
+    def last_number(self) -> int:
+        """Number of the last command given to :meth:`send`."""
+        return self._unconfirmed.last_number
+
+    @property
+    def confirmed_number(self) -> int:
+        """Last number known to be durable."""
+        return self._unconfirmed.confirmed_number
+
+    @property
     def connected(self) -> bool:
         """Whether a shard answers; commands may be sent (and wait) when none does."""
         return self.state is LinkState.CONNECTED
@@ -189,20 +182,19 @@ class ShardLink:
         self._check_open()
         assert self.source, "source 0 only reads"
         assert not self._resume or self.epoch, "numbers go on from the shard's: wait_connected() first"
-        if self._unconfirmed_bytes >= self._unconfirmed_bytes_max:
-            raise LinkFullError(
-                f"shard {self.shard}: {self._unconfirmed_bytes} bytes of commands are unconfirmed"
-            )
-        numbered = self._numbered(record, side)
-        self.last_number += 1
-        self._unsent.append(_Sent(self.last_number, numbered, side))
-        self._unconfirmed_bytes += len(record) + len(side)
+        if not self._has_room():
+            full = f"shard {self.shard}: {self._unconfirmed.bytes} bytes of commands are unconfirmed"
+            raise LinkFullError(full)
+        number = self._unconfirmed.add(record, side)
         self._to_send.set()
-        return self.last_number
+        return number
 
     async def room(self) -> None:
         """Return when :meth:`send` will not be refused for want of room."""
-        await self._wait(lambda: self._unconfirmed_bytes < self._unconfirmed_bytes_max)
+        await self._wait(self._has_room)
+
+    def _has_room(self) -> bool:
+        return self._unconfirmed.bytes < self._unconfirmed_bytes_max
 
     async def wait_confirmed(self, number: int) -> None:
         """Return when the command of that number is durable."""
@@ -300,24 +292,14 @@ class ShardLink:
         while True:
             await self._to_send.wait()
             self._to_send.clear()
-            while self._unsent and self.connected:
-                writer.write(self._next_commands())
+            while self._unconfirmed.unsent and self.connected:
+                writer.write(self._unconfirmed.next_frame())
                 self._ask_progress_soon()
                 await writer.drain()
 
-    def _next_commands(self) -> bytes:
-        """Return a COMMANDS frame of what is unsent, up to about 64 KiB of it."""
-        frame_bytes, taken = 0, []
-        while self._unsent and frame_bytes < _FRAME_BYTES:
-            sent = self._unsent.popleft()
-            taken.append(sent)
-            frame_bytes += len(sent.record) + len(sent.side)
-        self._sent.extend(taken)
-        return frames.commands([sent.record for sent in taken], (sent.side for sent in taken))
-
     def _ask_progress_soon(self) -> None:
         """Without events, ask by another HELLO how much of what was sent is durable."""
-        if self._sent and not self._consuming and not self._progress_asked:
+        if self._unconfirmed.sent and not self._consuming and not self._progress_asked:
             self._progress_asked = True
             asyncio.get_running_loop().call_later(self._timing.progress, self._ask_progress, self._writer)
 
@@ -354,15 +336,13 @@ class ShardLink:
 
     def _begin(self, welcome: Welcome) -> None:
         """Take up work with an incarnation: what it has is confirmed, what it has not is sent again."""
-        self._unsent.extendleft(reversed(self._sent))
-        self._sent.clear()
-        self.last_number = max(self.last_number, welcome.last_number)
+        self._unconfirmed.begin_again(welcome.last_number)
         self.epoch = welcome.epoch
         self.state = LinkState.CONNECTED
         log.info(
             "link up", shard=self.shard, source=self.source, epoch=welcome.epoch, number=welcome.last_number
         )
-        self._confirm(welcome.last_number)
+        self._tell()
         self._to_send.set()
         self._pull_more()
         for tranche in self._books:
@@ -400,7 +380,7 @@ class ShardLink:
             raise FrameError(ErrorCode.MALFORMED_FRAME, "EVENTS without events")
         first: int = _CAUSE.unpack_from(records)[4]
         number_max, offset = 0, 0
-        while self._sent and offset < len(records):
+        while self._unconfirmed.sent and offset < len(records):
             units, source, incarnation, number, _ = _CAUSE.unpack_from(records, offset)
             if source == self.source and incarnation == self.incarnation and number > number_max:
                 number_max = number
@@ -418,11 +398,7 @@ class ShardLink:
             self._write(frames.pull(self._next_event, self._pull_bytes))
 
     def _confirm(self, number: int) -> None:
-        self.confirmed_number = max(self.confirmed_number, number)
-        for queue in (self._sent, self._unsent):
-            while queue and queue[0].number <= self.confirmed_number:
-                done = queue.popleft()
-                self._unconfirmed_bytes -= len(done.record) + len(done.side)
+        self._unconfirmed.confirm(number)
         self._tell()
 
     # -- waiting
@@ -458,17 +434,6 @@ class ShardLink:
         for answer in answers:
             answer.set_exception(self._over())
 
-    def _numbered(self, record: bytes, side: bytes) -> bytes:
-        """Return the record as the next of this source; RecordError unless it is one whole command."""
-        kind = int.from_bytes(record[:2], "little")
-        if kind not in _COMMAND_BYTES or len(record) != _COMMAND_BYTES[kind] or record[2] != RECORD_VERSION:
-            raise RecordError(f"{len(record)} bytes of kind {kind} are not one command")
-        numbered = bytearray(record)
-        _SOURCE.pack_into(numbered, _SOURCE_OFFSET, self.source, self.incarnation)
-        _NUMBER.pack_into(numbered, _NUMBER_OFFSET, self.last_number + 1)
-        numbered[_DIGEST_OFFSET:UNIT_BYTES] = side_digest(side)
-        return bytes(numbered)
-
 
 _LOST: Final = (
     OSError,
@@ -479,9 +444,6 @@ _LOST: Final = (
     asyncpg.InterfaceError,
 )
 """What losing a shard, or the database that knows its address, looks like."""
-_COMMAND_BYTES: Final = {
-    int(kind): units * UNIT_BYTES for kind, units in UNITS.items() if kind < Kind.EXECUTION_REPORT
-}
 
 
 async def _first_ended(*coroutines: Coroutine[None, None, None]) -> None:
