@@ -108,7 +108,7 @@ class Venue:
         await self.until(lambda: all(shard.status()["phase"] == "serving" for shard in self._shards.values()))
         self._run("outbox", send_outboxes(self.database, ["administration"], SHARDS))
 
-    async def until(self, reached: Callable[[], Any], within_s: float = 20.0) -> None:
+    async def until(self, reached: Callable[[], Any], within_s: float = 60.0) -> None:
         """Wait until something is so; ``reached`` may be asynchronous."""
         async with asyncio.timeout(within_s):
             while True:
