@@ -27,7 +27,7 @@ class _Command(NamedTuple):
 
 
 class UnconfirmedCommands:
-    """Commands after ``confirmed_number`` up to ``last_number``: those sent on this connection, then the rest."""
+    """Commands after ``confirmed_number`` to ``last_number``: sent on this connection, or waiting to be."""
 
     def __init__(self, source: int, incarnation: int) -> None:
         self.source = source
