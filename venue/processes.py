@@ -97,16 +97,18 @@ async def _admit_administrator(configuration: Configuration) -> None:
 
 
 async def _shards(configuration: Configuration, stop: asyncio.Event) -> None:
-    from engine.shard_actor import RayConfig
+    from engine.shard_actor import RayCluster, RayConfig
     from engine.shard_host import ShardHostConfig, run_shards
-    from venue.ray_watch import WatchedRay
+
+    class Cluster(RayCluster):
+        def start(self) -> None:
+            super().start()
+            _stop_on_signals(stop)  # Ray has put its own handlers in place of ours
 
     engine = configuration.engine
     ray = RayConfig(address=engine.ray_address, directory=DataDirectory(configuration.data_directory).ray)
     config = ShardHostConfig(configuration.postgres.dsn, range(engine.shards), engine.host, ray)
-    # Ray puts its own signal handlers in place of ours when it starts.
-    cluster = WatchedRay(ray, started=lambda: _stop_on_signals(stop))
-    await run_shards(config, stop, cluster=cluster)
+    await run_shards(config, stop, cluster=Cluster(ray))
 
 
 async def _ledger(configuration: Configuration, stop: asyncio.Event) -> None:
