@@ -86,7 +86,9 @@ def test_tests_hold_no_package_that_would_shadow_one_of_ours() -> None:
 
 
 def test_folders_of_tests_mirror_the_packages() -> None:
-    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    folders = {
+        path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"
+    }
     assert folders <= {*PACKAGES, "data"}
 
 
@@ -112,7 +114,9 @@ def test_every_cython_module_is_built_and_has_a_stub_and_a_header() -> None:
 def test_the_makefile_stays_under_sixty_lines_and_has_the_promised_targets() -> None:
     text = (ROOT / "Makefile").read_text()
     assert len(text.splitlines()) < 60
-    assert {"demo", "up", "test", "check", "bench", "clean"} <= set(re.findall(r"^([\w-]+):", text, re.MULTILINE))
+    assert {"demo", "up", "test", "check", "bench", "clean"} <= set(
+        re.findall(r"^([\w-]+):", text, re.MULTILINE)
+    )
 
 
 def test_continuous_integration_runs_only_what_the_readme_says() -> None:

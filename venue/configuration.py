@@ -183,7 +183,7 @@ def as_toml(configuration: Configuration) -> str:
     for name in type(configuration).model_fields:
         section = getattr(configuration, name)
         if isinstance(section, BaseModel):
-            lines += ["", f"# {(type(section).__doc__ or '').strip()}", f"[{name}]"]
+            lines += ["", f"# {' '.join((type(section).__doc__ or '').split())}", f"[{name}]"]
             lines += [_toml_line(section, key) for key in type(section).model_fields]
     return "\n".join(lines) + "\n"
 

@@ -106,7 +106,8 @@ class DataDirectory:
         return state
 
     def _refuse_strangers(self) -> None:
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / "lock").exists():
+        found = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+        if found and not found & {"lock", self.replays.name}:
             raise VenueError(
                 ProblemNumber.DATA_DIRECTORY_UNUSABLE,
                 f"{self.path} is not empty and no data directory of a venue",

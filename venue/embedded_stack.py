@@ -136,15 +136,18 @@ class EmbeddedStack:
 
     def _venue_stages(self) -> list[list[Service]]:
         return [
-            [self._process("shards", shards_are_ready), self._process("ledger", ledger_is_ready)],
-            [self._process("gateway", gateway_is_ready), self._process("settlement", settlement_is_ready)],
+            [
+                self._process("shards", shards_are_ready),
+                self._process("ledger", ledger_is_ready),
+                self._process("gateway", gateway_is_ready),
+                self._process("settlement", settlement_is_ready),
+            ]
         ]
 
     def _process(
         self,
         name: str,
         ready: Callable[[Configuration], Coroutine[Any, Any, bool]],
-        restarts_with: frozenset[str] = frozenset(),
     ) -> Service:
         async def sweep() -> None:
             await asyncio.to_thread(end_marked_processes, self._mark, name, 0.0)
@@ -153,7 +156,6 @@ class EmbeddedStack:
             name,
             _VenueProcess(name, self),
             lambda: ready(self.configuration),
-            restarts_with=restarts_with,
             sweep=sweep,
         )
 

@@ -79,9 +79,9 @@ class _RunAs:
 class PostgresEmbedded:
     """One embedded server in ``directory``; not running until :meth:`start`.
 
-    ``settings`` are set over :data:`SETTINGS`. ``port`` is the TCP port (0: the one used before, else a free
-    one). Start it from a thread that lives as long as the server shall: Linux takes the end of the starting
-    thread for the end of the parent.
+    ``settings`` are set over :data:`SETTINGS`. ``port`` is the TCP port (0: the one used before, else a
+    free one). Start it from a thread that lives as long as the server shall: Linux takes the end of the
+    starting thread for the end of the parent.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Keeps the services of a stack running: starts them in stages, restarts what dies, stops them in order.
 
 A service that ends unasked is started again after a pause that doubles from 0.2 s to 10 s while it keeps
-dying. What cannot live through the end of another (``restarts_with``) is stopped and started again with it.
-Nothing here knows what the services are.
+dying. The others go on: each lives through the absence of what it needs. Nothing here knows what the services
+are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -55,30 +55,14 @@ class ServiceState(StrEnum):
 class Service:
     """One supervised service. ``ready`` says whether it does its work yet; ``sweep`` removes what a dead
     one left.
-
-    ``restarts_with`` names services whose end this one does not live through.
     """
 
     name: str
     program: Program
     ready: Callable[[], Awaitable[bool]]
-    restarts_with: frozenset[str] = frozenset()
     sweep: Callable[[], Awaitable[None]] | None = None
     state: ServiceState = ServiceState.STOPPED
     restarts: int = 0
-    _up: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def become(self, state: ServiceState) -> None:
-        """Change the state."""
-        self.state = state
-        if state is ServiceState.READY:
-            self._up.set()
-        else:
-            self._up.clear()
-
-    async def up(self) -> None:
-        """Wait until it is ready."""
-        await self._up.wait()
 
 
 class Supervisor:
@@ -122,10 +106,10 @@ class Supervisor:
 
     async def _stop(self, service: Service) -> None:
         await service.program.stop()
-        service.become(ServiceState.STOPPED)
+        service.state = ServiceState.STOPPED
 
     async def _first_start(self, service: Service) -> None:
-        service.become(ServiceState.STARTING)
+        service.state = ServiceState.STARTING
         try:
             await service.program.start()
         except OSError as error:
@@ -147,7 +131,7 @@ class Supervisor:
         try:
             while time.monotonic() < deadline:
                 if await service.ready():
-                    service.become(ServiceState.READY)
+                    service.state = ServiceState.READY
                     self._told(f"{service.name} is ready (pid {service.program.pid})")
                     return None
                 done, _ = await asyncio.wait([end], timeout=_POLL_SECONDS)
@@ -162,21 +146,17 @@ class Supervisor:
         while True:
             since = time.monotonic()
             how = failed or await service.program.wait()
-            service.become(ServiceState.RESTARTING)
+            service.state = ServiceState.RESTARTING
             service.restarts += 1
             self._told(f"{service.name} {how}; restarting it")
             if time.monotonic() - since > _HEALTHY_SECONDS:
                 pause = _PAUSE_SECONDS_MIN
-            await self._stop_dependents(service)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _PAUSE_SECONDS_MAX)
             failed = await self._start_again(service)
 
     async def _start_again(self, service: Service) -> str:
         """Start a service that ended; return how that failed, empty when it is ready."""
-        for other in self.services:
-            if other.name in service.restarts_with:
-                await other.up()
         try:
             await service.program.stop()
             if service.sweep:
@@ -185,7 +165,3 @@ class Supervisor:
             return await self._until_ready(service) or ""
         except (OSError, VenueError) as error:
             return f"cannot be started: {error}"
-
-    async def _stop_dependents(self, service: Service) -> None:
-        dependents = [other for other in self.services if service.name in other.restarts_with]
-        await asyncio.gather(*(other.program.stop() for other in dependents))

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from engine.admission import admit
+from engine.settlement_facts import SettlementFacts
 from settlement.chain import Chain
 from settlement.deployment import Deployment, DeploymentKeys, TrancheDeployment, TrancheSpec, deploy_tranche
 
@@ -70,7 +71,8 @@ async def put_on_chain(
 
     Raises TransactionFailedError when the chain refuses.
     """
-    terms = admit(admission_document(symbol, quotation, deployment)).terms
+    venue = SettlementFacts(deployment.chain_id, deployment.cash)
+    terms = admit(admission_document(symbol, quotation, deployment), venue).terms
     spec = TrancheSpec(f"Development tranche {symbol}", symbol, terms)
     contracts = await deploy_tranche(chain, deployment, keys, spec)
     return contracts, admission_document(symbol, quotation, deployment, contracts)

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from engine.admission import admit
+from engine.admission import AdmissionDocument
 from engine.money import E18, Terms
 from engine.signed_order import address_of
 from ext.records import Side
@@ -103,7 +103,8 @@ class Preparation:
         """
         needed = [0] * len(self.investors)
         for market in self._flow.markets:
-            terms = admit(self._progress.record.tranches[market.symbol]["document"]).terms
+            document = self._progress.record.tranches[market.symbol]["document"]
+            terms = AdmissionDocument.model_validate(document).first_terms()
             for index, holding in enumerate(market.plan.holdings):
                 needed[index] += shards * _worst_cost_minor(holding, terms)
         return needed
