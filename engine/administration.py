@@ -20,6 +20,7 @@ from engine.database import Database
 from engine.directory import notify_directory
 from engine.money import Terms
 from engine.reasons import Reason
+from engine.settlement_facts import SettlementFacts
 from ext.records import AccountOpen, Phase, Record, Sourced, decode, encode
 
 SOURCE_NAME: Final = "administration"
@@ -105,16 +106,18 @@ class Administration:
             await _record(connection, actor, "set participant", **detail)
             await notify_directory(connection)
 
-    async def list_tranche(self, document: Mapping[str, Any], *, actor: str) -> ListedTranche:
+    async def list_tranche(
+        self, document: Mapping[str, Any], venue: SettlementFacts, *, actor: str
+    ) -> ListedTranche:
         """Admit a tranche by its document and list it in the shard with the fewest; idempotent on symbol and
-        document.
+        document. ``venue`` says what the tranche must settle in.
 
         Raises:
             AdministrationError: The gate refuses (NOT_ADMITTED), the symbol is taken by another document
                 (ALREADY_EXISTS), or there is no shard (SHARD_UNAVAILABLE).
         """
         try:
-            admitted = admit(document)
+            admitted = admit(document, venue)
         except AdmissionError as error:
             raise AdministrationError(Reason.NOT_ADMITTED, str(error)) from error
         async with self._database.transaction() as connection:

@@ -2,8 +2,11 @@
 
 A tranche without filing number, date and authority, the hash of its offering document, issuer, chain and
 contracts is not admitted, nor one whose amounts do not come out in whole ticks and minor units or could
-overflow. Prices are decimal strings, clean per 100 of outstanding principal (DESIGN D12); a JSON number with
-a fraction is refused, because it has no exact value.
+overflow, nor one whose fills the venue's settlement contract could not take: on another chain, in another
+cash token, or in numbers wider than a packed fill's. That the tranche's token has these first terms on chain
+is not checked here, because nothing in this package reaches the chain: whoever lists a tranche sets them
+there first. Prices are decimal strings, clean per 100 of outstanding principal (DESIGN D12); a JSON number
+with a fraction is refused, because it has no exact value.
 """
 
 from __future__ import annotations
@@ -23,9 +26,13 @@ from engine.command import tranche_list
 from engine.instrument import listed
 from engine.money import E9, Terms
 from engine.refusal import Refusal
+from engine.settlement_batch import FILL_LOTS_BITS, FILL_PRICE_BITS
+from engine.settlement_facts import SettlementFacts
 from ext.records import SettlementMode, TrancheList, encode
 
 LARGEST_DOCUMENT_BYTES: Final = 32 * 1024
+CASH_CURRENCY: Final = 1
+"""The number of the venue's cash token among currencies."""
 
 
 class AdmissionError(ValueError):
@@ -102,7 +109,7 @@ class AdmissionDocument(_Part):
     token: Address
     registry: Address
     cash_token: Address
-    currency: Annotated[Whole, Field(gt=0, le=0xFFFF_FFFF)] = 1
+    currency: Annotated[Whole, Field(gt=0, le=0xFFFF_FFFF)] = CASH_CURRENCY
     mode: Mode = SettlementMode.LOCKED
     tick_size: Annotated[Exact, Field(gt=0)]
     price_min: Annotated[Exact, Field(gt=0)]
@@ -171,11 +178,12 @@ class Admitted:
         )
 
 
-def admit(document: Mapping[str, Any]) -> Admitted:
-    """Pass a document through the gate.
+def admit(document: Mapping[str, Any], venue: SettlementFacts) -> Admitted:
+    """Pass a document through the gate of a venue.
 
     Raises:
-        AdmissionError: Something is missing, unknown, off the tick, or so large that amounts could overflow.
+        AdmissionError: Something is missing, unknown, off the tick, not what the venue settles in, or so
+            large that amounts could overflow.
     """
     side_data = canonical_json(document)
     if len(side_data) > LARGEST_DOCUMENT_BYTES:
@@ -191,7 +199,9 @@ def admit(document: Mapping[str, Any]) -> Admitted:
     except ValueError as error:
         raise AdmissionError(f"terms: {error}") from None
     _check_as_chain_can(checked)
+    _check_as_venue_settles(checked, venue)
     _check_as_shard_will(admitted)
+    _check_as_fills_are_packed(checked)
     return admitted
 
 
@@ -211,6 +221,16 @@ def _check_as_chain_can(document: AdmissionDocument) -> None:
             raise AdmissionError(f"{name}: the settlement contract charges no fees; it must be 0")
 
 
+def _check_as_venue_settles(document: AdmissionDocument, venue: SettlementFacts) -> None:
+    """Refuse another chain or another money than the venue's: its orders are signed over the venue's own."""
+    if document.chain_id != venue.chain_id:
+        raise AdmissionError(f"chain_id: this venue settles on chain {venue.chain_id}")
+    if bytes.fromhex(document.cash_token[2:]) != venue.cash:
+        raise AdmissionError(f"cash_token: this venue settles in 0x{venue.cash.hex()}")
+    if document.currency != CASH_CURRENCY:
+        raise AdmissionError(f"currency: the venue's cash token is number {CASH_CURRENCY}")
+
+
 def _check_as_shard_will(admitted: Admitted) -> None:
     """Refuse what the shard would refuse, before it has a number."""
     try:
@@ -221,6 +241,14 @@ def _check_as_shard_will(admitted: Admitted) -> None:
     instrument = listed(listing)
     if isinstance(instrument, Refusal):
         raise AdmissionError(f"the shard would refuse it: {instrument.reason.name.lower()}")
+
+
+def _check_as_fills_are_packed(document: AdmissionDocument) -> None:
+    """Refuse prices and quantities that a fill in a batch has no bits for."""
+    if document.ticks("price_max", document.price_max) >> FILL_PRICE_BITS:
+        raise AdmissionError(f"price_max: a settled fill holds less than 2^{FILL_PRICE_BITS} ticks")
+    if document.quantity_max >> FILL_LOTS_BITS:
+        raise AdmissionError(f"quantity_max: a settled fill holds less than 2^{FILL_LOTS_BITS} lots")
 
 
 def _whole(field: str, value: Fraction, complaint: str) -> int:

@@ -28,6 +28,8 @@ from engine.signed_order import (
 )
 
 FILL_BYTES: Final = 32
+FILL_LOTS_BITS: Final = 48
+FILL_PRICE_BITS: Final = 40
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 MAX_ORDERS: Final = 1 << 16
 
@@ -116,8 +118,8 @@ def pack_fill(fill: FillFact, buy_index: int, sell_index: int) -> bytes:
         (fill.fill_number, 40),
         (buy_index, 16),
         (sell_index, 16),
-        (fill.lots, 48),
-        (fill.price_ticks, 40),
+        (fill.lots, FILL_LOTS_BITS),
+        (fill.price_ticks, FILL_PRICE_BITS),
         (fill.match_time_ns // NANOSECONDS_PER_SECOND, 40),
         (fill.terms_id, 16),
     ):

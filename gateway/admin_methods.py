@@ -9,6 +9,7 @@ from typing import Any, Final
 from engine.administration import ROLES, Administration, AdministrationError
 from engine.answer import SentCommand
 from engine.database import Database
+from engine.settlement_facts import SettlementFacts
 from ext.records import PhaseChanged, Record, Refused
 from gateway.errors import BadParameters, CommandRefused, OutcomeUnknown
 from gateway.listing import Listings
@@ -44,12 +45,19 @@ class AdminMethods:
     """The administrators' methods; each takes the session and the request's parameters.
 
     Refusals of :mod:`engine.administration` and of the shards become CommandRefused with their reason.
-    ``learn`` refreshes the directory behind ``listings``.
+    ``settlement`` is what a tranche must settle in; ``learn`` refreshes the directory behind ``listings``.
     """
 
-    def __init__(self, database: Database, listings: Listings, learn: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        listings: Listings,
+        settlement: SettlementFacts,
+        learn: Callable[[], Awaitable[None]],
+    ) -> None:
         self._database = database
         self._listings = listings
+        self._settlement = settlement
         self._learn = learn
         self._administration = Administration(database)
 
@@ -91,7 +99,9 @@ class AdminMethods:
         if not isinstance(document, dict):
             raise BadParameters("document must be an object")
         try:
-            listed = await self._administration.list_tranche(document, actor=session.identity.login)
+            listed = await self._administration.list_tranche(
+                document, self._settlement, actor=session.identity.login
+            )
         except AdministrationError as problem:
             raise CommandRefused(str(problem), problem.reason) from None
         if listed.sent is not None:

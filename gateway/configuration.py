@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.settlement_facts import SettlementFacts
 from engine.signed_order import Domain
 
 
@@ -37,3 +38,8 @@ class GatewayConfig:
     def domain(self) -> Domain:
         """The EIP-712 domain of orders."""
         return Domain(self.chain_id, self.dvp)
+
+    @property
+    def settlement(self) -> SettlementFacts:
+        """What every tranche of the venue settles in."""
+        return SettlementFacts(self.chain_id, self.cash)

@@ -78,7 +78,7 @@ async def _run(
     fan_out, pending = FanOut(listings), Pending(config.answer_within_s)
     feeds = ShardFeeds(database, source, pending, fan_out, listings, learn)
     metrics.in_flight.set_function(lambda: len(pending))
-    administration = AdminMethods(database, listings, learn)
+    administration = AdminMethods(database, listings, config.settlement, learn)
     desk = _desk(config, database, directory, listings, feeds, fan_out, administration, metrics)
     try:
         async with database.connection() as connection:

@@ -13,10 +13,12 @@ from engine.database import Database
 from engine.directory import Directory
 from engine.money import Terms
 from engine.reasons import Reason
+from engine.settlement_facts import SettlementFacts
 from ext.records import AccountOpen, Phase, PhaseSet, Record, TermsSet, TrancheList, decode
 
 ADDRESS = bytes.fromhex("aa" * 20)
 OTHER = bytes.fromhex("bb" * 20)
+VENUE = SettlementFacts(chain_id=31337, cash=b"\x33" * 20)
 
 
 @pytest.fixture
@@ -106,14 +108,16 @@ async def test_a_shard_added_later_is_told_of_all_accounts_once(
 
 
 async def test_tranches_go_to_the_shard_with_the_fewest(administration: Administration) -> None:
-    shards = [(await administration.list_tranche(_document(f"T{n}"), actor="ann")).shard for n in range(4)]
+    shards = [
+        (await administration.list_tranche(_document(f"T{n}"), VENUE, actor="ann")).shard for n in range(4)
+    ]
     assert shards == [1, 2, 1, 2]
 
 
 async def test_a_listing_carries_the_document_to_its_shard(
     administration: Administration, connection: asyncpg.Connection
 ) -> None:
-    tranche, shard, sent = await administration.list_tranche(_document(), actor="ann")
+    tranche, shard, sent = await administration.list_tranche(_document(), VENUE, actor="ann")
     source = await outbox_source(connection, "administration")
     (command,) = await commands_above(connection, source, shard, 0, 9)
     listing = decode(command.record)
@@ -127,28 +131,29 @@ async def test_a_listing_carries_the_document_to_its_shard(
 async def test_listing_again_by_the_same_document_is_the_same_and_by_another_is_refused(
     administration: Administration,
 ) -> None:
-    tranche, shard, _ = await administration.list_tranche(_document(), actor="ann")
-    again = await administration.list_tranche(dict(reversed(_document().items())), actor="ben")
+    tranche, shard, _ = await administration.list_tranche(_document(), VENUE, actor="ann")
+    again = await administration.list_tranche(dict(reversed(_document().items())), VENUE, actor="ben")
     assert again == (tranche, shard, None)
     with pytest.raises(AdministrationError) as refusal:
-        await administration.list_tranche(_document(issuer="Somebody else"), actor="ben")
+        await administration.list_tranche(_document(issuer="Somebody else"), VENUE, actor="ben")
     assert refusal.value.reason == Reason.ALREADY_EXISTS
 
 
 async def test_a_document_that_the_gate_refuses_leaves_nothing(
     administration: Administration, connection: asyncpg.Connection
 ) -> None:
-    with pytest.raises(AdministrationError) as refusal:
-        await administration.list_tranche(_document(issuer=""), actor="ann")
-    assert refusal.value.reason == Reason.NOT_ADMITTED
+    for wrong in ({"issuer": ""}, {"chain_id": 1}, {"cash_token": "0x" + "34" * 20}):
+        with pytest.raises(AdministrationError) as refusal:
+            await administration.list_tranche(_document(**wrong), VENUE, actor="ann")
+        assert refusal.value.reason == Reason.NOT_ADMITTED
     assert await connection.fetchval("select count(*) from engine.tranche") == 0
 
 
 async def test_phase_and_terms_go_to_the_shard_of_their_tranche(
     administration: Administration, connection: asyncpg.Connection
 ) -> None:
-    await administration.list_tranche(_document("FIRST"), actor="ann")
-    tranche, shard, _ = await administration.list_tranche(_document("SECOND"), actor="ann")
+    await administration.list_tranche(_document("FIRST"), VENUE, actor="ann")
+    tranche, shard, _ = await administration.list_tranche(_document("SECOND"), VENUE, actor="ann")
     await administration.set_phase("SECOND", Phase.CALL, actor="ann")
     await administration.set_terms("SECOND", Terms(2, 2_500_000_000, 10**9, 0, 20260401), actor="ann")
     _, phase, terms = await _commands(connection, shard)
@@ -161,7 +166,7 @@ async def test_phase_and_terms_go_to_the_shard_of_their_tranche(
 async def test_terms_whose_number_is_used_are_refused(
     administration: Administration, connection: asyncpg.Connection
 ) -> None:
-    tranche, _, _ = await administration.list_tranche(_document(), actor="ann")
+    tranche, _, _ = await administration.list_tranche(_document(), VENUE, actor="ann")
     await connection.execute("insert into engine.terms values ($1, 2, 1, 1, 0, 20260101)", tranche)
     with pytest.raises(AdministrationError) as refusal:
         await administration.set_terms("SOLAR-A", Terms(2, 5, 10**9, 0, 20260401), actor="ann")
@@ -207,7 +212,7 @@ async def test_every_act_says_who_did_it(
     administration: Administration, connection: asyncpg.Connection
 ) -> None:
     await administration.open_account(ADDRESS, actor="ann")
-    await administration.list_tranche(_document(), actor="ben")
+    await administration.list_tranche(_document(), VENUE, actor="ben")
     await administration.set_participant("mm", OTHER, [], actor="cyd")
     await administration.set_phase("SOLAR-A", Phase.CALL, actor="dan")
     rows = await connection.fetch("select actor, what from engine.administration_act order by act")

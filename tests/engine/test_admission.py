@@ -6,7 +6,10 @@ import pytest
 
 from engine.admission import AdmissionError, admit, canonical_json
 from engine.money import Terms, cost_minor
+from engine.settlement_facts import SettlementFacts
 from ext.records import SettlementMode, encode, side_digest
+
+VENUE = SettlementFacts(chain_id=31337, cash=b"\x33" * 20)
 
 
 def _document(**changes: Any) -> dict[str, Any]:
@@ -35,7 +38,7 @@ def _document(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_complete_document_becomes_a_listing_in_ticks_and_minor_units() -> None:
-    listing = admit(_document()).listing(7)
+    listing = admit(_document(), VENUE).listing(7)
     assert listing.header.tranche == 7
     assert (listing.price_min_ticks, listing.price_max_ticks, listing.reference_price_ticks) == (
         20_000,
@@ -48,12 +51,12 @@ def test_a_complete_document_becomes_a_listing_in_ticks_and_minor_units() -> Non
 
 
 def test_a_lot_at_par_costs_its_outstanding_face() -> None:
-    terms = admit(_document()).terms
+    terms = admit(_document(), VENUE).terms
     assert cost_minor(1, 40_000, Terms(1, terms.tick_value_e9, terms.factor_e9, 0, 20260331)) == 87_500
 
 
 def test_the_listing_is_bound_to_the_document() -> None:
-    admitted = admit(_document())
+    admitted = admit(_document(), VENUE)
     assert admitted.listing(1).header.side_digest == side_digest(admitted.side_data)
     assert admitted.side_data == canonical_json(dict(reversed(_document().items())))
     encode(admitted.listing(1))
@@ -77,14 +80,14 @@ def test_a_document_that_lacks_what_the_law_asks_is_refused(missing: str) -> Non
     document = _document()
     del document[missing]
     with pytest.raises(AdmissionError, match=missing):
-        admit(document)
+        admit(document, VENUE)
 
 
 @pytest.mark.parametrize("part", ["number", "date", "authority"])
 def test_a_filing_is_whole(part: str) -> None:
     filing = _document()["filing"]
     with pytest.raises(AdmissionError, match=f"filing.{part}"):
-        admit(_document(filing={name: value for name, value in filing.items() if name != part}))
+        admit(_document(filing={name: value for name, value in filing.items() if name != part}), VENUE)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +125,27 @@ def test_a_filing_is_whole(part: str) -> None:
             "value_date",
         ),
         ({"issuer": "x" * 40_000}, "bytes"),
+        ({"chain_id": 1}, "chain_id: .* 31337"),
+        ({"cash_token": "0x" + "34" * 20}, "cash_token: .* 0x" + "33" * 20),
+        ({"currency": 2}, "currency"),
+        (
+            {"price_max": str(2**40), "tick_size": "1", "quantity_max": "1", "reference_price": None},
+            r"price_max: .* 2\^40",
+        ),
+        ({"quantity_max": str(2**48), "face_per_lot_minor": "1000"}, r"quantity_max: .* 2\^48"),
     ],
 )
 def test_a_document_that_is_wrong_is_refused_by_name(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(AdmissionError, match=complaint):
-        admit(_document(**changes))
+        admit(_document(**changes), VENUE)
+
+
+def test_the_largest_fill_that_a_batch_can_carry_is_admitted() -> None:
+    changes = {"price_min": "1", "price_max": str(2**40 - 1), "tick_size": "1", "reference_price": None}
+    assert admit(_document(quantity_max="1", **changes), VENUE).listing(1).price_max_ticks == 2**40 - 1
+    assert admit(_document(quantity_max=str(2**48 - 1), face_per_lot_minor="1000"), VENUE)
+
+
+def test_an_address_is_the_same_however_its_letters_are_written() -> None:
+    venue = SettlementFacts(31337, b"\xca" * 20)
+    assert admit(_document(cash_token="0x" + "cA" * 20), venue)

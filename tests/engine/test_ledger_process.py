@@ -19,6 +19,7 @@ from engine.ledger_process import LedgerConfig, run_ledger
 from engine.outbox_sender import OutboxSender, send_outboxes
 from engine.postgres_journal import PostgresJournal
 from engine.recovery import recover
+from engine.settlement_facts import SettlementFacts
 from engine.shard_core import ShardCore
 from engine.shard_server import ShardServer
 from engine.shard_service import ShardService
@@ -154,7 +155,7 @@ async def test_an_answer_is_waited_for_and_told_whole(
     (answer,) = await administration.wait_for(opened.sent[0])
     assert isinstance(answer, Applied)
     assert (answer.command_kind, answer.header.account) == (Kind.ACCOUNT_OPEN, opened.account)
-    listed = await administration.list_tranche(_DOCUMENT, actor="ann")
+    listed = await administration.list_tranche(_DOCUMENT, SettlementFacts(31337, b"\x33" * 20), actor="ann")
     assert listed.sent is not None
     assert isinstance((await administration.wait_for(listed.sent))[0], Applied)
     applied, changed = await administration.wait_for(
