@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMPS := .build
 SOURCES := $(wildcard ext/*.pyx ext/*.pxd) pyproject.toml
 CONTRACTS := settlement/contracts
+WITH_BIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: demo up test check bench chaos setup clean
 .DELETE_ON_ERROR:
@@ -20,12 +21,13 @@ test: setup
 chaos: setup
 	$(BIN)/python -m pytest -m chaos tests
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-only
 check: setup
 	$(BIN)/ruff check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext
+	$(WITH_BIN) cython-lint ext
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml $(patsubst ext/%.pyi,ext.%,$(wildcard ext/*.pyi))
+	cd $(CONTRACTS) && $(WITH_BIN) npm run --silent lint
 	$(BIN)/python -m pytest tests/test_layout.py
 
 setup: $(STAMPS)/extensions $(STAMPS)/contracts
