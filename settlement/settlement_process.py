@@ -86,7 +86,7 @@ async def _all_parts(config: SettlementConfig, database: Database, own: Any, cha
         _rounds("runner", runner.round, fills, config.poll_s),
         _rounds("watcher", watcher.round, directory, config.poll_s),
         _rounds("reconciliation", reconciliation.round, asyncio.Event(), config.reconcile_every_s),
-        _send_outboxes(database),
+        _send_outboxes(config, database),
         _raise_when(lost),
     )
 
@@ -109,17 +109,10 @@ async def _rounds(
                 await asyncio.wait_for(called.wait(), poll_s)
 
 
-async def _send_outboxes(database: Database) -> None:
-    """Send what watcher and runner decided to the shards, as soon as there are any."""
-    while True:
-        async with database.connection() as connection:
-            rows = await connection.fetch("select shard from engine.lease order by shard")
-        if rows:
-            break
-        await asyncio.sleep(_PAUSE_S)
+async def _send_outboxes(config: SettlementConfig, database: Database) -> None:
+    """Send what watcher and runner decided to every shard, each as soon as it runs."""
     try:
-        names = (telling.SOURCE_NAME, outcomes.SOURCE_NAME)
-        await send_outboxes(database, names, [row["shard"] for row in rows])
+        await send_outboxes(database, (telling.SOURCE_NAME, outcomes.SOURCE_NAME), config.shards)
     except BaseExceptionGroup as group:
         raise _leaf(group) from group
 

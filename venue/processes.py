@@ -158,6 +158,7 @@ async def _settlement(configuration: Configuration, stop: asyncio.Event) -> None
         rpc_url=chain.rpc_url,
         operator_key=key_of(configuration, "operator"),
         deployment=contracts,
+        shards=range(configuration.engine.shards),
         finality=FinalityRule(chain.finality_blocks if chain.finality == "depth" else None),
         batching=BatchingPolicy(
             fills_max=settlement.batch_fills_max, age_max_ns=round(settlement.batch_wait_seconds * 1e9)

@@ -310,6 +310,7 @@ async def bench(database: str, contracts: Any) -> AsyncIterator[Bench]:
         rpc_url=contracts.node.url,
         operator_key=key_of("operator"),
         deployment=contracts.venue,
+        shards=[SHARD],
         finality=FinalityRule(depth_blocks=2),
         batching=BatchingPolicy(age_max_ns=-(10**18)),
     )

@@ -71,6 +71,25 @@ async def test_a_second_process_waits_for_the_first(market: Any) -> None:
     assert len(await market.commands("settlement")) == 2
 
 
+async def test_a_shard_that_begins_later_than_settlement_is_found(market: Any) -> None:
+    asked: asyncio.Queue[None] = asyncio.Queue()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(None)
+        writer.close()
+
+    late = 2
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server, running(replace(market.config, shards=[1, late], poll_s=0.02)):
+        await market.matched(2)
+        await until_settled(market)
+        await market.rows(
+            "insert into engine.lease (shard, address) values ($1, $2) returning 1", late, f"{host}:{port}"
+        )
+        await asyncio.wait_for(asked.get(), 20)
+
+
 async def test_a_node_of_another_chain_ends_the_process(market: Any) -> None:
     wrong = replace(market.config, deployment=replace(market.contracts.venue, chain_id=1))
     with pytest.raises(WrongChainError, match="31337"):
