@@ -13,7 +13,7 @@ from engine.directory import Directory, Participant
 from engine.reasons import Reason
 from engine.signed_order import SignatureError
 from ext.records import Record, encode
-from gateway.errors import BadParameters, CommandRefused, OverLimit, WireError
+from gateway.errors import BadParameters, CommandRefused, WireError
 from gateway.fan_out import FanOut
 from gateway.logon import recover_logon
 from gateway.protocol import Parameters
@@ -100,7 +100,7 @@ class LogOn:
 
         try:
             self._feeds.send(shard, encode(session_open(account, epoch)), b"", answered)
-        except OverLimit as problem:
+        except WireError as problem:
             answer.set_result(problem)
         return answer
 

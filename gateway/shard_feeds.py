@@ -14,11 +14,12 @@ from typing import Final
 import structlog
 
 from engine.database import Database
+from engine.reasons import Reason
 from engine.shard_link import LinkError, LinkFullError, ShardLink
 from engine.sources import SourceIncarnation
 from ext.records import Record, decode_all
 from gateway.database_errors import DATABASE_ERRORS
-from gateway.errors import OverLimit
+from gateway.errors import CommandRefused, OverLimit
 from gateway.fan_out import PRIVATE_RECORDS, FanOut
 from gateway.listing import Listings
 from gateway.market_data import PUBLIC_RECORDS, MarketData
@@ -56,6 +57,7 @@ class ShardFeeds:
         self._learn = learn
         self._links: dict[int, ShardLink] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        self._books_wanted: dict[int, list[int]] = {}
 
     @property
     def shards(self) -> list[int]:
@@ -95,6 +97,8 @@ class ShardFeeds:
                 await link.start(last_event + 1)
                 self.began[shard] = self._fan_out.passed[shard] = last_event
                 self._links[shard] = link
+                for tranche in self._books_wanted.pop(shard, ()):
+                    self._ask_book(shard, tranche)
 
     async def close(self) -> None:
         """End all links."""
@@ -108,12 +112,18 @@ class ShardFeeds:
 
         Raises:
             OverLimit: Too much is under way to the shard; nothing was sent.
+            CommandRefused: There is no link to the shard (707): not yet, or not any more; nothing was sent.
         """
         self._pending.check_room(shard)
+        link = self._links.get(shard)
+        if link is None:
+            raise _away(f"shard {shard} is not known here yet")
         try:
-            number = self._links[shard].send(record, side)
+            number = link.send(record, side)
         except LinkFullError as problem:
             raise OverLimit(str(problem), retry_after_ms=RETRY_AFTER_MS) from None
+        except LinkError as problem:
+            raise _away(str(problem)) from None
         self._pending.add(shard, number, waiter, asyncio.get_running_loop().time())
 
     async def _follow(self, shard: int) -> None:
@@ -161,6 +171,9 @@ class ShardFeeds:
         return tranche != 0 and self._listings.get(tranche) is None
 
     def _ask_book(self, shard: int, tranche: int) -> None:
+        if shard not in self._links:
+            self._books_wanted.setdefault(shard, []).append(tranche)
+            return
         task = asyncio.create_task(self._bring_book(shard, tranche))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
@@ -168,6 +181,10 @@ class ShardFeeds:
     async def _bring_book(self, shard: int, tranche: int) -> None:
         with suppress(LinkError):
             self.market.begin(await self._links[shard].book(tranche))
+
+
+def _away(why: str) -> CommandRefused:
+    return CommandRefused(why, Reason.SHARD_UNAVAILABLE, retry_after_ms=RETRY_AFTER_MS)
 
 
 async def _first_failure(tasks: set[asyncio.Task[None]], within_s: float) -> None:
