@@ -22,6 +22,7 @@ from settlement.postgres_store import (
     fills_of_unknown_orders,
     move_instructions,
     record_new_fills,
+    tranches_with_waiting_fills,
     waiting_fills,
 )
 from settlement.settlement_config import SettlementConfig
@@ -73,10 +74,11 @@ class BatchRunner:
     async def _form_batches(self) -> int:
         """Form every batch that is due."""
         async with self._database.connection() as connection:
-            waiting = await waiting_fills(connection)
+            tranches = await tranches_with_waiting_fills(connection)
         formed = 0
-        for tranche, fills in waiting.items():
-            left = fills
+        for tranche in tranches:
+            async with self._database.connection() as connection:
+                left = await waiting_fills(connection, tranche)
             while following := next_batch(left, self._config.batching, time.time_ns()):
                 async with self._database.transaction() as connection:
                     batch = await create_batch(connection, tranche, following)

@@ -1,8 +1,8 @@
 """Which waiting fills form a tranche's next batch: a pure policy (DESIGN D9).
 
 Fills go in the order of their numbers, because a later version of an order ends the earlier ones on chain. An
-order signed *once* spends its nonce in one batch, so all its fills go together: they wait until the order can
-fill no more, and with them waits every later fill of an order they touch. A batch is due when it is full, or
+order signed *once* spends its nonce in one batch, so all its fills go together; they all wait by the time the
+first is seen, because such an order ends within the command that fills it. A batch is due when it is full, or
 when its oldest fill has waited long enough.
 """
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from settlement.once_orders import once_order_cuts
 
 TRANSACTION_GAS_CAP: Final = 16_777_216
 """Most gas of one transaction (EIP-7825)."""
@@ -23,13 +25,12 @@ OrderKey = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class OrderUse:
-    """The order behind one side of a fill. ``open``: it rests in the book and may fill further."""
+    """The order behind one side of a fill. Not ``standing``: signed once."""
 
     account: int
     nonce: int
     version: int
     standing: bool
-    open: bool
 
     @property
     def key(self) -> OrderKey:
@@ -75,15 +76,13 @@ class BatchingPolicy:
 
     ``fills_max``: most fills. ``gas_max``, ``bytes_max``: most gas and calldata by the estimates ``gas`` and
     ``bytes_``; by default two batches fit a block of 30 million gas. ``age_max_ns``: a batch is due once its
-    oldest fill waited that long, full or not. ``once_patience_ns``: fills of a once-order still open are held
-    back at most that long.
+    oldest fill waited that long, full or not.
     """
 
     fills_max: int = 1_000
     gas_max: int = 14_900_000
     bytes_max: int = 110 * 1024
     age_max_ns: int = 1_000_000_000
-    once_patience_ns: int = 600_000_000_000
     gas: Cost = GAS_COST
     bytes_: Cost = BYTES_COST
 
@@ -109,10 +108,10 @@ class NextBatch:
 def next_batch(waiting: Sequence[WaitingFill], policy: BatchingPolicy, now_ns: int) -> NextBatch | None:
     """Return the next batch of one tranche's waiting fills, None while none is due; O(n) in the fills.
 
-    ``waiting`` may come in any order. Raises nothing: a single fill over the bounds is a batch of its own,
-    and the simulation says what is wrong with it.
+    ``waiting`` may come in any order, with all fills of any once-order in it. Raises nothing: a single fill
+    over the bounds is a batch of its own, and the simulation says what is wrong with it.
     """
-    ready = _without_open_once_orders(sorted(waiting, key=_number), policy, now_ns)
+    ready = sorted(waiting, key=lambda fill: fill.fill_number)
     if not ready:
         return None
     within, gas_bound = _longest_within_bounds(ready, policy)
@@ -123,40 +122,6 @@ def next_batch(waiting: Sequence[WaitingFill], policy: BatchingPolicy, now_ns: i
     if len(taken) < within:
         gas_bound = _bound(policy.gas, taken)
     return NextBatch([fill.fill_number for fill in taken], gas_bound, full)
-
-
-def _number(fill: WaitingFill) -> int:
-    return fill.fill_number
-
-
-def _without_open_once_orders(
-    ordered: list[WaitingFill], policy: BatchingPolicy, now_ns: int
-) -> list[WaitingFill]:
-    """Fills that need not wait: those of open once-orders stay behind, with all they bind.
-
-    A fill that stays behind binds both its orders: later fills of them must not overtake it, and earlier
-    fills of a once-order must not go without it, so the pass repeats until nothing more is held back.
-    """
-    held = {
-        use.key
-        for fill in ordered
-        for use in (fill.buy, fill.sell)
-        if not use.standing and use.open and now_ns - fill.matched_at_ns < policy.once_patience_ns
-    }
-    while held:
-        ready, growing = [], set(held)
-        for fill in ordered:
-            if fill.buy.key in growing or fill.sell.key in growing:
-                growing |= {fill.buy.key, fill.sell.key}
-            else:
-                ready.append(fill)
-        once_of_held = growing & {
-            use.key for fill in ready for use in (fill.buy, fill.sell) if not use.standing
-        }
-        if not once_of_held:
-            return ready
-        held |= once_of_held
-    return ordered
 
 
 def _longest_within_bounds(ready: list[WaitingFill], policy: BatchingPolicy) -> tuple[int, int]:
@@ -191,14 +156,5 @@ def _add(fill: WaitingFill, orders: set[tuple[OrderKey, int]], accounts: set[int
 
 def _last_cut(ready: list[WaitingFill], within: int) -> int:
     """The last place, at most ``within``, that parts no once-order; ``within`` itself where there is none."""
-    last_use: dict[OrderKey, int] = {}
-    for index, fill in enumerate(ready):
-        for use in (fill.buy, fill.sell):
-            if not use.standing:
-                last_use[use.key] = index
-    cut, needed = 0, -1
-    for index, fill in enumerate(ready[:within]):
-        needed = max(needed, last_use.get(fill.buy.key, index), last_use.get(fill.sell.key, index))
-        if needed == index:
-            cut = index + 1
-    return cut or within
+    once = [[use.key for use in (fill.buy, fill.sell) if not use.standing] for fill in ready]
+    return max((cut for cut in once_order_cuts(once) if cut <= within), default=within)

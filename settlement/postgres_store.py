@@ -64,7 +64,11 @@ async def take_settlement_lock(connection: asyncpg.Connection) -> None:
 
 
 async def record_new_fills(connection: asyncpg.Connection) -> int:
-    """Make an instruction of every projected fill that has none; returns how many. Transaction of its own."""
+    """Make an instruction of every projected fill that has none, up to a limit; returns how many.
+
+    Of a journal row all fills or none are taken, so that a once-order is seen with all its fills. Transaction
+    of its own.
+    """
     async with connection.transaction():
         count: int = await connection.fetchval(_RECORD_NEW_FILLS, ACTOR, _FILLS_AT_ONCE)
         if count:
@@ -72,24 +76,28 @@ async def record_new_fills(connection: asyncpg.Connection) -> int:
     return count
 
 
-async def waiting_fills(connection: asyncpg.Connection) -> dict[int, list[WaitingFill]]:
-    """Fills that can join a batch, by tranche, in fill order; one whose signed orders are unknown cannot."""
-    waiting: dict[int, list[WaitingFill]] = {}
-    for row in await connection.fetch(_WAITING_FILLS, _FILLS_AT_ONCE):
-        if row["buy_standing"] is None or row["sell_standing"] is None:
-            continue
-        buy, sell = (_order_use(row, side) for side in ("buy", "sell"))
-        fill = WaitingFill(row["fill_number"], row["matched_at_ns"], buy, sell)
-        waiting.setdefault(row["tranche"], []).append(fill)
-    return waiting
+async def tranches_with_waiting_fills(connection: asyncpg.Connection) -> list[int]:
+    """Tranches that have fills waiting for a batch."""
+    rows = await connection.fetch(
+        "select distinct tranche from settlement.instruction where status in ('matched', 'retried')"
+        " order by tranche"
+    )
+    return [row["tranche"] for row in rows]
+
+
+async def waiting_fills(connection: asyncpg.Connection, tranche: int) -> list[WaitingFill]:
+    """All fills of a tranche that can join a batch, in order; one whose signed orders are unknown cannot."""
+    return [
+        WaitingFill(row["fill_number"], row["matched_at_ns"], _order_use(row, "buy"), _order_use(row, "sell"))
+        for row in await connection.fetch(_WAITING_FILLS, tranche)
+    ]
 
 
 async def fills_of_unknown_orders(connection: asyncpg.Connection) -> dict[int, list[int]]:
     """Fill numbers, by tranche, of waiting fills for which no signed order is known."""
     unknown: dict[int, list[int]] = {}
-    for row in await connection.fetch(_WAITING_FILLS, _FILLS_AT_ONCE):
-        if row["buy_standing"] is None or row["sell_standing"] is None:
-            unknown.setdefault(row["tranche"], []).append(row["fill_number"])
+    for row in await connection.fetch(_OF_UNKNOWN_ORDERS):
+        unknown.setdefault(row["tranche"], []).append(row["fill_number"])
     return unknown
 
 
@@ -259,7 +267,6 @@ def _order_use(row: Any, side: str) -> OrderUse:
         nonce=row[f"{side}_nonce"],
         version=row[f"{side}_revision"],
         standing=row[f"{side}_standing"],
-        open=row[f"{side}_open"],
     )
 
 
@@ -268,10 +275,19 @@ with fresh as (
     insert into settlement.instruction (tranche, fill_number, matched_at_ns)
     select f.tranche, f.fill_number, f.matched_at_ns
     from engine.tranche t cross join lateral (
+        select coalesce(max(i.fill_number), 0) as fill_number
+        from settlement.instruction i where i.tranche = t.tranche
+    ) known left join lateral (
+        select next.fill_number from engine.fill last join engine.fill next using (tranche)
+        where last.tranche = t.tranche and last.fill_number = known.fill_number + $2
+        and next.fill_number > last.fill_number
+        and (next.shard, next.journal_row) <> (last.shard, last.journal_row)
+        order by next.fill_number limit 1
+    ) beyond on true cross join lateral (
         select tranche, fill_number, matched_at_ns from engine.fill
-        where tranche = t.tranche and fill_number > coalesce(
-            (select max(i.fill_number) from settlement.instruction i where i.tranche = t.tranche), 0)
-        order by fill_number limit $2
+        where tranche = t.tranche and fill_number > known.fill_number
+        and fill_number < coalesce(beyond.fill_number, 9223372036854775807)
+        order by fill_number
     ) f
     returning tranche, fill_number
 ), step as (
@@ -282,21 +298,29 @@ select count(*) from fresh
 """
 
 _WAITING_FILLS: Final = """
-select i.tranche, i.fill_number, i.matched_at_ns,
+select i.fill_number, i.matched_at_ns,
     f.buy_account, f.buy_nonce, f.buy_revision, b.standing as buy_standing,
-    coalesce(bo.leaves_lots > 0 and bo.status in (0, 1), false) as buy_open,
-    f.sell_account, f.sell_nonce, f.sell_revision, s.standing as sell_standing,
-    coalesce(so.leaves_lots > 0 and so.status in (0, 1), false) as sell_open
+    f.sell_account, f.sell_nonce, f.sell_revision, s.standing as sell_standing
+from settlement.instruction i
+join engine.fill f using (tranche, fill_number)
+join engine.order_revision b
+    on (b.account, b.nonce, b.revision) = (f.buy_account, f.buy_nonce, f.buy_revision)
+join engine.order_revision s
+    on (s.account, s.nonce, s.revision) = (f.sell_account, f.sell_nonce, f.sell_revision)
+where i.tranche = $1 and i.status in ('matched', 'retried')
+order by i.fill_number
+"""
+
+_OF_UNKNOWN_ORDERS: Final = """
+select i.tranche, i.fill_number
 from settlement.instruction i
 join engine.fill f using (tranche, fill_number)
 left join engine.order_revision b
     on (b.account, b.nonce, b.revision) = (f.buy_account, f.buy_nonce, f.buy_revision)
 left join engine.order_revision s
     on (s.account, s.nonce, s.revision) = (f.sell_account, f.sell_nonce, f.sell_revision)
-left join engine.orders bo on bo.order_id = f.buy_order_id
-left join engine.orders so on so.order_id = f.sell_order_id
-where i.status in ('matched', 'retried')
-order by i.tranche, i.fill_number limit $1
+where i.status in ('matched', 'retried') and (b.account is null or s.account is null)
+order by i.tranche, i.fill_number
 """
 
 _MOVE_INSTRUCTIONS: Final = """

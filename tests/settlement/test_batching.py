@@ -19,9 +19,9 @@ FREE = Cost(0, 0, 0, 0)
 OLD = BatchingPolicy(gas=FREE, bytes_=FREE, age_max_ns=0)
 
 
-def order(name: int, *, once: bool = False, still_open: bool = False, version: int = 1) -> OrderUse:
+def order(name: int, *, once: bool = False, version: int = 1) -> OrderUse:
     """An order of its own account."""
-    return OrderUse(account=name, nonce=name, version=version, standing=not once, open=still_open)
+    return OrderUse(account=name, nonce=name, version=version, standing=not once)
 
 
 def fill(number: int, buy: OrderUse, sell: OrderUse, age_ns: int = 1_000) -> WaitingFill:
@@ -82,31 +82,6 @@ def test_a_single_fill_over_the_bounds_is_a_batch_of_its_own() -> None:
     ) == [1]
 
 
-def test_fills_of_a_once_order_wait_until_the_order_can_fill_no_more() -> None:
-    resting = order(1, once=True, still_open=True)
-    assert next_batch([fill(1, resting, order(2))], OLD, NOW_NS) is None
-    done = order(1, once=True)
-    assert numbers(next_batch([fill(1, done, order(2)), fill(2, done, order(3))], OLD, NOW_NS)) == [1, 2]
-
-
-def test_later_fills_of_an_order_do_not_overtake_one_that_is_held_back() -> None:
-    resting, other = order(1, once=True, still_open=True), order(2)
-    waiting = [fill(1, resting, other), fill(2, order(3), order(4)), fill(3, order(5), order(2, version=2))]
-    assert numbers(next_batch(waiting, OLD, NOW_NS)) == [2]
-
-
-def test_what_is_bound_to_a_held_back_fill_through_another_once_order_waits_too() -> None:
-    resting, bound = order(1, once=True, still_open=True), order(2, once=True)
-    waiting = [fill(1, order(5), bound), fill(2, resting, bound), fill(3, order(6), order(7))]
-    assert numbers(next_batch(waiting, OLD, NOW_NS)) == [3]
-
-
-def test_patience_with_an_open_once_order_ends() -> None:
-    policy = BatchingPolicy(age_max_ns=0, once_patience_ns=1_000)
-    resting = order(1, once=True, still_open=True)
-    assert numbers(next_batch([fill(1, resting, order(2), age_ns=1_000)], policy, NOW_NS)) == [1]
-
-
 def test_a_cut_never_parts_the_fills_of_a_once_order() -> None:
     policy = BatchingPolicy(fills_max=3, gas=FREE, bytes_=FREE, age_max_ns=0)
     once = order(1, once=True)
@@ -142,7 +117,6 @@ uses = st.builds(
     nonce=st.integers(1, 6),
     version=st.integers(1, 3),
     standing=st.just(True),
-    open=st.booleans(),
 )
 
 

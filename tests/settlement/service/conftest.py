@@ -169,18 +169,6 @@ class Bench:
         )  # fmt: skip
         return order_id
 
-    async def set_open(self, order: SignedOrder, still_open: bool) -> None:
-        """Say, as the projector does, whether an order rests in the book."""
-        account = self.account_of[order.account]
-        async with self.database.connection() as connection:
-            await connection.execute(
-                "insert into engine.orders values ($1, $2, $3, 'x', $4, 1, 1, 1, 4, $5, 0, 1, $6, 0, 0)"
-                " on conflict (order_id) do update set leaves_lots = excluded.leaves_lots,"
-                " status = excluded.status",
-                account * 1_000_000 + order.nonce, self.tranche, account, order.nonce,
-                int(still_open), 1 if still_open else 2,
-            )  # fmt: skip
-
     def other_chain(self) -> ChainRpc:
         """A connection to the node, configured for another chain."""
         return ChainRpc(self.contracts.node.url, self.contracts.venue.chain_id + 1)

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from engine.reasons import Reason
-from engine.signed_order import address_of
+from engine.signed_order import KIND_ONCE, address_of
 from ext.records import Kind
+from settlement import postgres_store
 from settlement.batching import BatchingPolicy
 from settlement.errors import ChainUnavailableError, WrongChainError
 
@@ -142,20 +143,28 @@ async def test_a_fill_whose_signed_orders_are_unknown_is_held_before_anything_is
     assert await market.statuses() == {fills[0]: "held", fills[1]: "batched"}
 
 
-async def test_every_fill_of_a_once_order_settles_in_one_batch_when_the_order_is_done(market: Any) -> None:
-    once = market.buy(market.traders["b1"], kind=0, quantity_lots=4)
-    await market.match(once, market.sell(market.traders["s1"]), lots=2)
-    await market.set_open(once, True)
-    runner = market.runner()
-    await runner.round()
-    waiting = await market.statuses()
-    await market.match(once, market.sell(market.traders["s2"]), lots=2)
-    await market.set_open(once, False)
-    await market.settle_all(runner)
+async def test_every_fill_of_a_once_order_settles_in_one_batch(market: Any) -> None:
+    fills = await market.matched(2)
+    once = market.buy(market.traders["b1"], kind=KIND_ONCE, quantity_lots=4)
+    for seller in ("s1", "s2"):
+        fills.append(await market.match(once, market.sell(market.traders[seller]), lots=2))
+    await market.settle_all(market.runner(batching=BatchingPolicy(fills_max=3, age_max_ns=-(10**18))))
 
-    assert waiting == {1: "matched"}
-    assert len(await market.rows("select batch from settlement.batch")) == 1
-    assert await market.statuses() == {1: "final", 2: "final"}
+    batches = await market.rows("select first_fill, last_fill from settlement.batch order by batch")
+    assert [tuple(row) for row in batches] == [(1, 2), (3, 4)]
+    assert await market.statuses() == dict.fromkeys(fills, "final")
+
+
+async def test_the_fills_of_a_journal_row_are_taken_together(
+    market: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_store, "_FILLS_AT_ONCE", 2)
+    await market.matched(5)
+    await market.rows("update engine.fill set journal_row = 2 where fill_number > 4 returning 1")
+    async with market.database.connection() as connection:
+        taken = [await postgres_store.record_new_fills(connection) for _ in range(3)]
+
+    assert taken == [4, 1, 0]
 
 
 async def test_a_node_of_another_chain_is_refused_before_anything_is_signed(market: Any) -> None:
