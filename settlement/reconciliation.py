@@ -28,9 +28,8 @@ FILL_BITS_AT_ONCE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A fill that ended: by the transition that said so, as final or failed."""
+    """A fill that ended, as final or failed."""
 
-    transition: int
     token: bytes
     subject: str
     fill_number: int
@@ -57,14 +56,14 @@ class Reconciliation:
                 return 0
             holdings = await connection.fetch(_EXPECTED_HOLDINGS, block)
             tokens = await _tokens(connection)
-            decided = await self._newly_decided(connection, block, tokens)
+            decided, checked = await self._newly_decided(connection, block, tokens)
             comparisons = await compare_ledger(connection)
         comparisons += await self._compare_vault(block, holdings)
         comparisons += await self._compare_locks(block, holdings, tokens)
         comparisons += await self._compare_bits(block, decided)
         async with self._database.transaction() as connection:
             await store_comparisons(connection, comparisons, block)
-        self._bits_checked = max([self._bits_checked, *(fill.transition for fill in decided)])
+        self._bits_checked = checked
         return 0
 
     async def _block(self, connection: asyncpg.Connection) -> int | None:
@@ -120,24 +119,24 @@ class Reconciliation:
 
     async def _newly_decided(
         self, connection: asyncpg.Connection, block: int, tokens: dict[int, tuple[str, bytes]]
-    ) -> list[_Decided]:
-        """Fills decided since the last look and, if final, in blocks up to this one."""
+    ) -> tuple[list[_Decided], int]:
+        """Fills decided since the last look and, if final, in blocks up to this one; and the transition up to
+        which all have been looked at then, which is below the first that must wait for its block.
+        """
         rows = await connection.fetch(_NEWLY_DECIDED, self._bits_checked, block, FILL_BITS_AT_ONCE)
-        return [
-            _Decided(
-                row["transition"],
-                tokens[row["tranche"]][1],
-                f"{tokens[row['tranche']][0]} {row['fill_number']}",
-                row["fill_number"],
-                row["status"] == "final",
-            )
-            for row in rows
-            if row["tranche"] in tokens
-        ]
+        waiting = min((row["transition"] for row in rows if not row["due"]), default=None)
+        due = [row for row in rows if row["due"]]
+        looked_at = [row["transition"] for row in due if waiting is None or row["transition"] < waiting]
+        return [_decided(row, tokens) for row in due], max([self._bits_checked, *looked_at])
 
     async def _values(self, calls: Sequence[Call], block: int) -> list[int]:
         """What calls return on the state after a block, each one number."""
         return [int.from_bytes(found, "big") for found in await self._chain.calls(calls, block)]
+
+
+def _decided(row: Any, tokens: dict[int, tuple[str, bytes]]) -> _Decided:
+    symbol, token = tokens[row["tranche"]]
+    return _Decided(token, f"{symbol} {row['fill_number']}", row["fill_number"], row["status"] == "final")
 
 
 async def _tokens(connection: asyncpg.Connection) -> dict[int, tuple[str, bytes]]:
@@ -174,7 +173,8 @@ select address, tranche, sum(amount) as amount from parts group by address, tran
 """
 
 _NEWLY_DECIDED: Final = """
-select t.transition, t.tranche, t.fill_number, t.status
+select t.transition, t.tranche, t.fill_number, t.status,
+    t.status = 'failed' or coalesce(b.block_number <= $2, false) as due
 from settlement.transition t
 join engine.tranche r on r.tranche = t.tranche
 left join settlement.batch b on b.batch = t.batch
@@ -182,6 +182,5 @@ where (t.transition > $1 or exists (
         select from settlement.reconciliation_break k
         where k.kind = 'fill_bit' and k.subject = r.symbol || ' ' || t.fill_number and k.cleared_at is null))
     and t.subject = 'instruction' and t.status in ('final', 'failed')
-    and (t.status = 'failed' or b.block_number <= $2)
-order by t.transition limit $3
+order by t.transition <= $1, t.transition limit $3
 """

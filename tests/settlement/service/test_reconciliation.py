@@ -80,6 +80,22 @@ async def test_a_fill_shown_final_that_the_chain_does_not_know_is_a_break(settle
     assert await compare(settled) == [(BreakKind.FILL_BIT, 1, 0)]
 
 
+async def test_a_fill_whose_block_was_not_reached_yet_is_looked_at_when_it_is(settled: Any) -> None:
+    move_batch = "update settlement.batch set block_number = block_number + $1 returning 1"
+    await settled.rows(
+        "insert into settlement.transition (subject, tranche, fill_number, status, actor)"
+        " values ('instruction', $1, 99, 'failed', 'test') returning 1",
+        settled.tranche,
+    )
+    reconciliation = settled.reconciliation()
+    await settled.rows(move_batch, 1_000)
+    await reconciliation.round()
+    await settled.rows(move_batch, -1_000)
+    await settled.rows("update settlement.transition set fill_number = 77 where fill_number = 2 returning 1")
+    await reconciliation.round()
+    assert await breaks(settled) == [(BreakKind.FILL_BIT, 1, 0)]
+
+
 async def test_a_forced_transfer_of_locked_tokens_is_no_break_because_it_is_seen(settled: Any) -> None:
     contracts = settled.contracts
     seller, buyer = (address_of(settled.traders[name]) for name in ("s1", "b1"))
