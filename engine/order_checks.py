@@ -3,9 +3,9 @@
 ``order_entry`` has seen by then who sends it (201, 202), whether its client order id came before, that the
 tranche is listed (501), whose it is (203), and for a replacement which open order it names (109, 110). Here
 follow phase (502, 503), eligibility (301, 302), terms (117), side, type, time in force, fields not in use
-(104, 105, 106, 504, 107), price (102), quantity (103), end of the signature (115), nonce (113, 112),
-revision (114), for a replacement side (118) and filled quantity (111), then cash limit (116) and fee limit
-(120). Funds (401, 402, 403) come last, in ``order_entry``.
+(104, 105, 106, 504, 107), for a new order whether it may rest (121), price (102), quantity (103), end of the
+signature (115), nonce (113, 112), revision (114), for a replacement side (118) and filled quantity (111), then
+cash limit (116) and fee limit (120). Funds (401, 402, 403) come last, in ``order_entry``.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def new_order_refusal(holding: Holding, command: OrderPlace, now_ns: int) -> Ref
     return (
         _market_refusal(holding, command, now_ns)
         or _form_refusal(holding, command)
+        or _resting_refusal(command)
         or _range_refusal(holding.tranche.instrument, command)
         or _signature_refusal(command, now_ns)
         or _new_key_refusal(holding, command)
@@ -101,6 +102,14 @@ def _form_refusal(holding: Holding, command: OrderPlace) -> Refusal | None:
     if unused or command.flags & ~_ALL_FLAGS:
         return Refusal(Reason.UNSUPPORTED_FIELD)
     return None
+
+
+def _resting_refusal(command: OrderPlace) -> Refusal | None:
+    """Only a standing order may rest: the contract settles all fills of a once-order in one batch, so those
+    matched after it could never settle."""
+    if command.flags & OrderFlag.STANDING or command.time_in_force == _IOC:
+        return None
+    return Refusal(Reason.ONCE_MUST_BE_IMMEDIATE, _IOC, command.time_in_force)
 
 
 def _same_form_refusal(order: OrderState, command: OrderPlace) -> Refusal | None:

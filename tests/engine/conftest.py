@@ -123,7 +123,7 @@ class JournalledShard:
         values: dict[str, Any] = {
             "side": side, "price_ticks": price, "quantity_lots": lots, "nonce": tranche << 40 | self._nonces,
             "valid_until_ns": START_NS * 2, "cash_limit_minor": 10**6 if side == Side.BUY else 0,
-            "fee_limit_minor": 10**9,
+            "fee_limit_minor": 10**9, "flags": OrderFlag.STANDING,
         }  # fmt: skip
         return place(account, tranche, f"order-{self._nonces}", **(values | fields))
 

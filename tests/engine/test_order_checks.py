@@ -40,6 +40,7 @@ def open_market(market):
         ({"order_type": 1}, Reason.UNKNOWN_ORDER_TYPE, 0, 0),
         ({"time_in_force": 4}, Reason.UNKNOWN_TIME_IN_FORCE, 0, 0),
         ({"flags": 2}, Reason.UNSUPPORTED_FIELD, 0, 0),
+        ({"flags": 0}, Reason.ONCE_MUST_BE_IMMEDIATE, TimeInForce.IOC, TimeInForce.GTC),
         ({"price_ticks": 0}, Reason.PRICE_OUT_OF_RANGE, 1, 0),
         ({"price_ticks": 1_001}, Reason.PRICE_OUT_OF_RANGE, 1_000, 1_001),
         ({"quantity_lots": 0}, Reason.QUANTITY_OUT_OF_RANGE, 10_000, 0),
@@ -241,9 +242,27 @@ def test_a_replacement_is_refused_and_the_order_stays(open_market, changes, reas
 
 
 def test_an_order_signed_once_has_no_later_version(open_market):
-    open_market.buy("ann", 10, at=100, id="b", flags=0)
-    refused = open_market.replace("ann", "b", "b2", quantity_lots=5)
+    open_market.buy("ann", 10, at=100, id="b")
+    refused = open_market.replace("ann", "b", "b2", quantity_lots=5, flags=0)
     assert (refused.reason, refused.limit) == (Reason.UNSUPPORTED_FIELD, OrderFlag.STANDING)
+
+
+def test_an_order_signed_once_may_not_rest_because_its_fills_settle_in_one_batch(market):
+    market.open_tranche(phase=Phase.CALL)
+    market.investor("ann", cash=10_000)
+    market.investor("bob", lots=100)
+    assert market.buy("ann", 10, at=100, flags=0).reason == Reason.ONCE_MUST_BE_IMMEDIATE
+    market.phase(Phase.CONTINUOUS)
+    assert market.sell("bob", 10, at=100, flags=0).reason == Reason.ONCE_MUST_BE_IMMEDIATE
+    assert market.book() == []
+
+
+def test_an_order_signed_once_takes_all_its_fills_at_once_or_ends(open_market):
+    open_market.sell("bob", 3, at=99)
+    open_market.sell("bob", 4, at=100)
+    open_market.buy("ann", 10, at=100, flags=0, time_in_force=TimeInForce.IOC)
+    assert open_market.fills() == [(3, 99), (4, 100)]
+    assert open_market.book() == []
 
 
 def test_a_sells_replacement_needs_the_lots_it_adds(open_market):
