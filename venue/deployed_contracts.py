@@ -7,7 +7,14 @@ from pathlib import Path
 
 from engine.signed_order import address_of
 from settlement.chain_rpc import ChainRpc
-from settlement.deployment import Deployment, DeploymentError, DeploymentKeys, check_deployment, deploy
+from settlement.deployment import (
+    Deployment,
+    DeploymentConfig,
+    DeploymentError,
+    DeploymentKeys,
+    check_deployment,
+    deploy,
+)
 from settlement.errors import SettlementError
 from venue.configuration import Configuration, ContractsSection
 from venue.data_directory import write_whole
@@ -51,11 +58,15 @@ def section_of(deployment: Deployment) -> ContractsSection:
 
 
 async def deploy_contracts(configuration: Configuration) -> ContractsSection:
-    """Put the contracts on the configured chain. Raises VenueError 915 when the chain refuses."""
-    chain_id = configuration.chain.chain_id
+    """Put the contracts on the configured chain, to settle in the configured cash token, else in TESTCASH.
+
+    Raises VenueError 915 when the chain refuses, as it refuses TESTCASH off development chains.
+    """
+    chain_id, cash = configuration.chain.chain_id, configuration.contracts.cash
+    config = DeploymentConfig(cash_token=bytes.fromhex(cash[2:]) if cash else None)
     try:
         async with ChainRpc(configuration.chain.rpc_url, chain_id) as chain:
-            return section_of(await deploy(chain, chain_id, keys_of(configuration)))
+            return section_of(await deploy(chain, chain_id, keys_of(configuration), config))
     except (SettlementError, OSError, TimeoutError) as error:
         raise VenueError(ProblemNumber.CHAIN_REFUSED, f"the contracts were not deployed: {error}") from error
 
@@ -82,6 +93,7 @@ async def deploy_once(configuration: Configuration, file: Path) -> None:
         await check_contracts(configuration.model_copy(update={"contracts": contracts}))
     else:
         contracts = await deploy_contracts(configuration)
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, contracts.model_dump_json(indent=2) + "\n")
 
 

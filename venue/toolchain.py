@@ -62,7 +62,12 @@ def install_npm_packages() -> None:
             "Install npm from your system's packages, or take Node out of PATH: set-up then brings both.",
         )
     try:
-        subprocess.run([npm, "ci", "--no-fund", "--no-audit"], cwd=CONTRACTS, env=environment, check=True)
+        subprocess.run(
+            [npm, "ci", "--no-fund", "--no-audit", "--no-update-notifier"],
+            cwd=CONTRACTS,
+            env=environment,
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise VenueError(
             ProblemNumber.TOOL_MISSING,

@@ -11,6 +11,7 @@ from venue.configuration import (
 from venue.problems import ProblemNumber, VenueError
 
 KEY = "0x" + 32 * "1b"
+SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "production.toml"
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,14 @@ def test_the_environment_of_a_child_gives_it_the_same_configuration(monkeypatch:
     for name, value in as_environment(configuration).items():
         monkeypatch.setenv(name, value)
     assert load_configuration().model_dump() == configuration.model_dump()
+
+
+def test_the_sample_for_production_is_valid_and_embeds_nothing() -> None:
+    configuration = load_configuration(SAMPLE)
+    assert configuration.postgres.dsn
+    assert configuration.chain.rpc_url
+    assert configuration.engine.ray_address
+    assert set(as_json_object(configuration)["keys"].values()) == {"development"}
 
 
 def test_keys_are_never_shown() -> None:
