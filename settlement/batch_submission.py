@@ -17,11 +17,12 @@ import asyncpg
 import structlog
 
 from engine.database import Database
-from engine.settlement_batch import BatchError, ComposedBatch, compose_batch
+from engine.settlement_batch import BatchError, ComposedBatch, FillFact, compose_batch
 from engine.signed_order import SignatureError
 from settlement.batch import BatchEvent, BatchStatus
 from settlement.batching import TRANSACTION_GAS_CAP, NextBatch
 from settlement.chain import Call, Chain
+from settlement.compliance_blame import COMPLIANCE_REFUSED, blame_compliance
 from settlement.dvp_calldata import (
     MAX_CALLDATA_BYTES,
     Attestation,
@@ -33,7 +34,7 @@ from settlement.errors import ChainRefusedError
 from settlement.fees import Fees, first_fees
 from settlement.fill_facts import BatchFacts, batch_facts
 from settlement.instruction import InstructionEvent
-from settlement.isolation import Blame, blame, describe
+from settlement.isolation import Blame, blame, describe, halves
 from settlement.outcomes import tell_failed
 from settlement.postgres_store import (
     BatchRow,
@@ -146,7 +147,7 @@ class BatchSubmission:
         return await self._encode(row, facts, answer)
 
     async def _encode(self, row: BatchRow, facts: BatchFacts, answer: Any) -> ReadyBatch | None:
-        """The batch's call; a batch that cannot be encoded is held, one that is too large is halved."""
+        """The batch's call; None for a batch that cannot be encoded or is too large, which is in doubt."""
         attestation = Attestation(
             answer["shard"], answer["journal_row"], answer["row_hash"], answer["signature"]
         )
@@ -159,7 +160,7 @@ class BatchSubmission:
             return None
         ready = ReadyBatch(row, facts, composed, data)
         if len(data) > MAX_CALLDATA_BYTES:
-            await self.take_apart(row, facts, Blame(split=True), f"{len(data)} bytes of calldata")
+            await self._doubt(row, facts, f"{len(data)} bytes of calldata")
             return None
         return ready
 
@@ -179,7 +180,7 @@ class BatchSubmission:
             async with self._database.transaction() as connection:
                 await postpone_batch(connection, row.batch, 0.0, TRANSACTION_GAS_CAP, "more gas")
             return
-        verdict = blame(refusal, ready.composed, ready.facts.fills)
+        verdict = await self._verdict(ready, refusal)
         if verdict.split or verdict.isolated:
             await self.take_apart(row, ready.facts, verdict, f"simulation: {reason}")
             return
@@ -187,6 +188,13 @@ class BatchSubmission:
         _log.warning("batch waits", batch=row.batch, tranche=row.tranche, reason=reason, pause_s=pause_s)
         async with self._database.transaction() as connection:
             await postpone_batch(connection, row.batch, pause_s, row.gas_bound, f"waits: {reason}")
+
+    async def _verdict(self, ready: ReadyBatch, refusal: Refusal) -> Blame:
+        """Whom to blame for a refusal."""
+        found = None
+        if refusal.error == COMPLIANCE_REFUSED:
+            found = await blame_compliance(self._chain, refusal, ready.facts.fills)
+        return found or blame(refusal, ready.composed, ready.facts.fills)
 
     async def examine_reverted(self, batch: int) -> tuple[ReadyBatch | None, Blame, str]:
         """Why a batch that reverted on chain did: its facts, whom to blame, in words.
@@ -202,7 +210,7 @@ class BatchSubmission:
         refusal = await self._simulate(ready.data, TRANSACTION_GAS_CAP)
         if refusal is None:
             return ready, Blame(), "reverted on chain, would succeed now"
-        return ready, blame(refusal, ready.composed, ready.facts.fills), f"on chain: {describe(refusal)}"
+        return ready, await self._verdict(ready, refusal), f"on chain: {describe(refusal)}"
 
     async def take_apart(self, row: BatchRow, facts: BatchFacts, verdict: Blame, reason: str) -> None:
         """End a batch as reverted; its fills fail or are in new batches when the transaction commits."""
@@ -213,20 +221,20 @@ class BatchSubmission:
         self, connection: asyncpg.Connection, row: BatchRow, facts: BatchFacts, verdict: Blame, reason: str
     ) -> None:
         """As ``take_apart``, in the caller's transaction."""
-        numbers = [fill.fill_number for fill in facts.fills]
+        numbers = _numbers(facts.fills)
         _log.warning("batch reverted", batch=row.batch, tranche=row.tranche, reason=reason)
         await move_batch(connection, row.batch, BatchEvent.REVERT, reason=reason)
         await move_instructions(connection, row.tranche, numbers, InstructionEvent.REVERT, reason=reason)
         failing = sorted(verdict.isolated)
-        rest = [number for number in numbers if number not in verdict.isolated]
+        rest = [fill for fill in facts.fills if fill.fill_number not in verdict.isolated]
         if failing:
             await self._fail(connection, row, failing, verdict, reason)
         if rest:
-            await move_instructions(connection, row.tranche, rest, InstructionEvent.RETRY, reason=reason)
-        half = (len(rest) + 1) // 2 if verdict.split else len(rest)
-        for part in (rest[:half], rest[half:]):
-            if part:
-                await self._batch_again(connection, row, facts, part)
+            await move_instructions(
+                connection, row.tranche, _numbers(rest), InstructionEvent.RETRY, reason=reason
+            )
+            for part in halves(rest) if verdict.split else [rest]:
+                await self._batch_again(connection, row, part)
 
     async def _fail(
         self, connection: asyncpg.Connection, row: BatchRow, failing: list[int], verdict: Blame, reason: str
@@ -237,29 +245,33 @@ class BatchSubmission:
         await tell_failed(connection, row.tranche, failing, row.batch, verdict.reason)
 
     async def _batch_again(
-        self, connection: asyncpg.Connection, row: BatchRow, facts: BatchFacts, numbers: Sequence[int]
+        self, connection: asyncpg.Connection, row: BatchRow, fills: Sequence[FillFact]
     ) -> None:
         """Another batch for fills whose batch reverted."""
-        kept = set(numbers)
-        orders = {side for fill in facts.fills if fill.fill_number in kept for side in (fill.buy, fill.sell)}
+        orders = {side for fill in fills for side in (fill.buy, fill.sell)}
         accounts = {order.account for order in orders}
-        bound = self._config.batching.gas.of(len(numbers), len(orders), len(accounts))
-        following = NextBatch(list(numbers), min(bound, TRANSACTION_GAS_CAP), full=False)
+        bound = self._config.batching.gas.of(len(fills), len(orders), len(accounts))
+        following = NextBatch(_numbers(fills), min(bound, TRANSACTION_GAS_CAP), full=False)
         await create_batch(connection, row.tranche, following, reason="again", replaces=row.batch)
 
     async def _doubt(self, row: BatchRow, facts: BatchFacts, reason: str) -> None:
         """Nothing is signed for a batch whose facts are in doubt.
 
-        It is halved until the fill in doubt stands alone; that one is held, and an operator decides about it.
+        It is halved until the fill in doubt stands alone, or with those that a once-order binds it to; they
+        are held, and an operator decides about them.
         """
-        if len(facts.fills) > 1:
+        if len(halves(facts.fills)) > 1:
             await self.take_apart(row, facts, Blame(split=True), reason)
             return
-        _log.error("fill held", batch=row.batch, tranche=row.tranche, reason=reason)
+        _log.error("fills held", batch=row.batch, tranche=row.tranche, reason=reason)
         async with self._database.transaction() as connection:
             _, numbers = await fills_of_batch(connection, row.batch)
             await move_batch(connection, row.batch, BatchEvent.REVERT, reason=reason)
             await move_instructions(connection, row.tranche, numbers, InstructionEvent.HOLD, reason=reason)
+
+
+def _numbers(fills: Sequence[FillFact]) -> list[int]:
+    return [fill.fill_number for fill in fills]
 
 
 def refusal_of(error: ChainRefusedError) -> Refusal:

@@ -2,7 +2,8 @@
 
 An error that names a fill, an order or an account points at fills of the batch; those are isolated and fail,
 the rest are batched again. One that points at nobody in particular halves the batch, until a fill stands
-alone. One that no fill is to blame for (a pause, a missing role) leaves the batch to wait.
+alone, or fills that a once-order binds together. One that no fill is to blame for (a pause, a missing role)
+leaves the batch to wait.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Final
 
 from engine.reasons import Reason
 from engine.settlement_batch import ComposedBatch, FillFact
-from engine.signed_order import SignedOrder
+from engine.signed_order import KIND_ONCE, SignedOrder
 from settlement.dvp_calldata import Refusal
+from settlement.once_orders import middle_cut, once_order_cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,19 @@ def blame(refusal: Refusal, batch: ComposedBatch, fills: Sequence[FillFact]) -> 
         found = _fills_where(fills, lambda each: each.account == refusal.account, _BY_ACCOUNT[error])
         if found.isolated:
             return found
-    return _SPLIT if len(fills) > 1 else Blame(frozenset({fills[0].fill_number}), _alone(refusal))
+    if len(halves(fills)) > 1:
+        return _SPLIT
+    return Blame(frozenset(fill.fill_number for fill in fills), _alone(refusal))
+
+
+def halves(fills: Sequence[FillFact]) -> list[Sequence[FillFact]]:
+    """Two runs of the fills, about equal, that part no once-order; one run where there are no two."""
+    once = [
+        [(order.account, order.nonce) for order in (fill.buy, fill.sell) if order.kind == KIND_ONCE]
+        for fill in fills
+    ]
+    middle = middle_cut(once_order_cuts(once))
+    return [fills] if middle is None else [fills[:middle], fills[middle:]]
 
 
 def describe(refusal: Refusal) -> str:
@@ -113,7 +127,7 @@ def _fills_where(
 
 
 def _alone(refusal: Refusal) -> Reason:
-    """The reason of a fill that reverts by itself with an error that names nobody."""
+    """The reason of fills that revert by themselves with an error that names nobody."""
     return (
         Reason.COMPLIANCE_REFUSED_ON_CHAIN
         if refusal.error == "ComplianceRefused"

@@ -1,15 +1,16 @@
 """Who is to blame for a revert."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engine.reasons import Reason
 from engine.settlement_batch import FillFact, compose_batch
-from engine.signed_order import KIND_STANDING, SIDE_BUY, SIDE_SELL, SignedOrder
+from engine.signed_order import KIND_ONCE, KIND_STANDING, SIDE_BUY, SIDE_SELL, SignedOrder
 from settlement.contract_abi import ContractName, contract_abi
 from settlement.dvp_calldata import Refusal
-from settlement.isolation import _BY_ACCOUNT, _BY_FILL, _BY_ORDER, _NOBODY, Blame, blame, describe
+from settlement.isolation import _BY_ACCOUNT, _BY_FILL, _BY_ORDER, _NOBODY, Blame, blame, describe, halves
 
 
 def order(account: int, side: int) -> SignedOrder:
@@ -62,6 +63,16 @@ def test_an_error_that_names_nobody_of_the_batch_halves_it() -> None:
 )
 def test_a_fill_that_reverts_alone_is_isolated(error: str, reason: Reason) -> None:
     assert blamed(error, FILLS[:1]) == Blame(frozenset({10}), reason)
+
+
+def test_fills_that_a_once_order_binds_fail_together_and_never_one_without_the_other() -> None:
+    once = replace(BUYERS[0], kind=KIND_ONCE)
+    bound = [FILLS[0], FILLS[1], FILLS[2]]
+    bound[0], bound[2] = replace(bound[0], buy=once), replace(bound[2], buy=once)
+    other = replace(FILLS[1], fill_number=20)
+    assert blamed("", bound) == Blame(frozenset({10, 11, 15}), Reason.REVERTED_WITHOUT_REASON)
+    assert blamed("", [*bound, other]).split
+    assert halves([*bound, other]) == [bound, [other]]
 
 
 @pytest.mark.parametrize(

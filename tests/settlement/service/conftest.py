@@ -20,6 +20,7 @@ from engine.database import Database, apply_engine_schema
 from engine.money import cost_minor
 from engine.settlement_batch import FillFact, attestation_digest, compose_batch
 from engine.signed_order import (
+    KIND_ONCE,
     KIND_STANDING,
     SignedOrder,
     address_of,
@@ -181,6 +182,23 @@ class Bench:
             buyer, seller = (self.traders[name] for name in parties[n % 2])
             fills.append(await self.match(self.buy(buyer), self.sell(seller), lots=lots))
         return fills
+
+    async def matched_across_a_once_order(self) -> list[int]:
+        """Three fills: the first and the last of a once-order, the other between strangers to it."""
+        once = self.buy(self.traders["b1"], kind=KIND_ONCE, quantity_lots=4)
+        return [
+            await self.match(once, self.sell(self.traders["s1"]), lots=2),
+            await self.match(self.buy(self.traders["b2"]), self.sell(self.traders["s2"]), lots=2),
+            await self.match(once, self.sell(self.traders["s2"]), lots=2),
+        ]
+
+    async def refuse_to_attest(self, fill_number: int) -> None:
+        """Answer what settlement asked about a fill as the attestor does that found it to differ."""
+        await self.rows(
+            "update engine.attestation set refusal = 'differs from the journal'"
+            " where $1 = any(fill_numbers) and signature is null returning batch",
+            fill_number,
+        )
 
     def account_of_name(self, name: str) -> int:
         """The account of a trader of the market."""

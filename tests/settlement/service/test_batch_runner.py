@@ -7,7 +7,7 @@ import pytest
 from engine.reasons import Reason
 from engine.signed_order import KIND_ONCE, address_of
 from ext.records import Kind
-from settlement import postgres_store
+from settlement import batch_submission, postgres_store
 from settlement.batching import BatchingPolicy
 from settlement.errors import ChainUnavailableError, WrongChainError
 
@@ -89,7 +89,7 @@ async def test_the_fill_of_a_frozen_party_fails_and_the_rest_of_the_batch_settle
     ]
 
 
-async def test_fills_that_name_nobody_when_they_revert_are_found_by_halving(market: Any) -> None:
+async def test_a_party_that_compliance_refuses_is_found_among_all_of_the_batch(market: Any) -> None:
     abroad = await market.investor("abroad", cash=100_000_000)
     fills = await market.matched(3)
     poisoned = await market.match(market.buy(abroad), market.sell(market.traders["s1"]), lots=2)
@@ -100,6 +100,45 @@ async def test_fills_that_name_nobody_when_they_revert_are_found_by_halving(mark
     await market.settle_all(market.runner())
 
     assert await market.statuses() == {poisoned: "failed"} | dict.fromkeys(fills, "final")
+    assert len(await market.rows("select batch from settlement.batch")) == 2
+
+
+async def test_a_once_order_survives_a_stranger_whom_compliance_refuses(market: Any) -> None:
+    abroad = await market.investor("abroad", cash=100_000_000)
+    contracts = market.contracts
+    contracts.act(contracts.keys.issuer, contracts.tranche.registry, "updateCountry", address_of(abroad), 999)
+    contracts.act(contracts.keys.administrator, contracts.tranche.compliance, "setCountryBlocked", 999, True)
+    poisoned = await market.match(market.buy(abroad), market.sell(market.traders["s1"]), lots=2)
+    good = await market.matched_across_a_once_order()
+    await market.settle_all(market.runner())
+
+    assert await market.statuses() == {poisoned: "failed"} | dict.fromkeys(good, "final")
+
+
+async def test_a_once_order_survives_a_stranger_whom_the_engine_does_not_attest(market: Any) -> None:
+    doubtful = (await market.matched(1))[0]
+    good = await market.matched_across_a_once_order()
+    runner = market.runner()
+    for _ in range(12):
+        await runner.round()
+        await market.refuse_to_attest(doubtful)
+        await market.attest()
+        market.mine()
+
+    assert await market.statuses() == {doubtful: "held"} | dict.fromkeys(good, "final")
+
+
+async def test_a_once_order_survives_a_batch_with_too_many_bytes(
+    market: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_submission, "MAX_CALLDATA_BYTES", 1_500)
+    first = await market.matched(1)
+    good = await market.matched_across_a_once_order()
+    await market.settle_all(market.runner())
+
+    batches = await market.rows("select fill_count from settlement.batch order by batch")
+    assert [row["fill_count"] for row in batches] == [4, 1, 3]
+    assert await market.statuses() == dict.fromkeys([*first, *good], "final")
 
 
 async def test_a_paused_contract_makes_batches_wait_and_fails_nothing(market: Any) -> None:
@@ -124,11 +163,7 @@ async def test_a_fill_that_the_engine_refuses_to_attest_is_held_and_the_others_s
     runner = market.runner()
     for _ in range(20):
         await runner.round()
-        await market.rows(
-            "update engine.attestation set refusal = 'differs from the journal'"
-            " where $1 = any(fill_numbers) and signature is null returning batch",
-            fills[2],
-        )
+        await market.refuse_to_attest(fills[2])
         await market.attest()
         market.mine()
 
