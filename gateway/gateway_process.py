@@ -28,6 +28,7 @@ from gateway.server import start_server, stop_server
 from gateway.settlement_feed import SettlementFeed
 from gateway.shard_feeds import ShardFeeds
 from gateway.streams import Streams
+from gateway.take_over import TakeOver
 from gateway.views import Views
 
 log = structlog.get_logger()
@@ -79,7 +80,8 @@ async def _run(
     feeds = ShardFeeds(database, source, pending, fan_out, listings, learn)
     metrics.in_flight.set_function(lambda: len(pending))
     administration = AdminMethods(database, listings, config.settlement, learn)
-    desk = _desk(config, database, directory, listings, feeds, fan_out, administration, metrics)
+    take_over = TakeOver(feeds, config.answer_within_s)
+    desk = _desk(config, database, directory, listings, feeds, fan_out, take_over, administration, metrics)
     try:
         async with database.connection() as connection:
             await directory.refresh(connection)
@@ -94,6 +96,7 @@ async def _run(
         ]
         await _serve(config, desk, metrics, stop, ready, tasks)
     finally:
+        await take_over.close()
         await feeds.close()
 
 
@@ -104,6 +107,7 @@ def _desk(
     listings: Listings,
     feeds: ShardFeeds,
     fan_out: FanOut,
+    take_over: TakeOver,
     administration: AdminMethods,
     metrics: GatewayMetrics,
 ) -> RequestDesk:
@@ -116,7 +120,7 @@ def _desk(
         OrderEntry(directory, listings, config.domain, config.cash),
         streams,
         Views(database, lag, fan_out, listings),
-        LogOn(database, directory, feeds, fan_out, streams),
+        LogOn(database, directory, take_over, fan_out, streams),
         administration,
         metrics,
     )

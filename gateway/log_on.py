@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from engine.administration import Administration
-from engine.command import session_open
 from engine.database import Database
 from engine.directory import Directory, Participant
 from engine.reasons import Reason
 from engine.signed_order import SignatureError
-from ext.records import Record, encode
-from gateway.errors import BadParameters, CommandRefused, WireError
+from gateway.errors import BadParameters, CommandRefused
 from gateway.fan_out import FanOut
 from gateway.logon import recover_logon
 from gateway.protocol import Parameters
 from gateway.session import Identity, Session
-from gateway.shard_feeds import ShardFeeds
 from gateway.streams import Streams
+from gateway.take_over import TakeOver
 
 SIGNATURE_BYTES = 65
 ACCOUNTS_MAX = 10_000
@@ -29,20 +26,20 @@ class LogOn:
     """Answers ``session.logon``."""
 
     def __init__(
-        self, database: Database, directory: Directory, feeds: ShardFeeds, fan_out: FanOut, streams: Streams
+        self, database: Database, directory: Directory, take_over: TakeOver, fan_out: FanOut, streams: Streams
     ) -> None:
         self._database = database
         self._directory = directory
         self._administration = Administration(database)
-        self._feeds = feeds
+        self._take_over = take_over
         self._fan_out = fan_out
         self._streams = streams
 
     async def log_on(self, session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
         """Log a session on; a trading one takes its accounts over in every shard before this returns.
 
-        A shard that does not answer in time is named in ``unconfirmed_shards``: there an earlier session
-        may still be heard, until the shard takes up what waits for it.
+        A shard that has not taken the session up in time, because it is away or has not heard of the
+        account, is named in ``unconfirmed_shards``: until it has, an earlier session may be heard there.
 
         Raises:
             BadParameters, CommandRefused (702, 703, 712): nothing happened.
@@ -57,7 +54,7 @@ class LogOn:
         unconfirmed: list[int] = []
         if trading and accounts:
             epochs = await self._administration.raise_session_epoch(accounts)
-            unconfirmed = await self._take_over(epochs)
+            unconfirmed = await self._take_over.open(epochs)
         positions = await self._streams.positions(accounts)
         streams = positions()
         self._fan_out.join(session, epochs)
@@ -78,31 +75,6 @@ class LogOn:
         if participant is None or not _proves(participant, challenge, signature):
             raise CommandRefused("no such login, or not signed by its credential", Reason.BAD_CREDENTIAL)
         return participant
-
-    async def _take_over(self, epochs: Mapping[int, int]) -> list[int]:
-        """Open the new sessions in every shard; return the shards that have not said so in time."""
-        answers: dict[int, list[asyncio.Future[Record | WireError]]] = {}
-        for shard in self._feeds.shards:
-            answers[shard] = [self._open(shard, account, epoch) for account, epoch in epochs.items()]
-        outcomes = {shard: await asyncio.gather(*waiting) for shard, waiting in answers.items()}
-        return [
-            shard
-            for shard, answered in outcomes.items()
-            if any(isinstance(outcome, WireError) for outcome in answered)
-        ]
-
-    def _open(self, shard: int, account: int, epoch: int) -> asyncio.Future[Record | WireError]:
-        answer: asyncio.Future[Record | WireError] = asyncio.get_running_loop().create_future()
-
-        def answered(outcome: Record | WireError) -> None:
-            if not answer.done():
-                answer.set_result(outcome)
-
-        try:
-            self._feeds.send(shard, encode(session_open(account, epoch)), b"", answered)
-        except WireError as problem:
-            answer.set_result(problem)
-        return answer
 
     def _account(self, account: int, epoch: int) -> dict[str, Any]:
         known = self._directory.account(account)

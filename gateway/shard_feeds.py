@@ -36,6 +36,7 @@ class ShardFeeds:
     """Links to all shards under one source and incarnation.
 
     ``learn`` refreshes the directory; it is called when an event names a tranche that is not known yet.
+    ``on_link``, where set, is called with each shard as its link begins.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class ShardFeeds:
         listings: Listings,
         learn: Callable[[], Awaitable[None]],
     ) -> None:
+        self.on_link: Callable[[int], None] = _nothing
         self.began: dict[int, int] = {}
         self.market = MarketData(self._ask_book)
         self._database = database
@@ -97,6 +99,7 @@ class ShardFeeds:
                 await link.start(last_event + 1)
                 self.began[shard] = self._fan_out.passed[shard] = last_event
                 self._links[shard] = link
+                self.on_link(shard)
                 for tranche in self._books_wanted.pop(shard, ()):
                     self._ask_book(shard, tranche)
 
@@ -106,6 +109,10 @@ class ShardFeeds:
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
         await asyncio.gather(*(link.close() for link in self._links.values()))
+
+    async def connected(self, shard: int) -> None:
+        """Return when the shard answers. Raises LinkError when it never will."""
+        await self._links[shard].wait_connected()
 
     def send(self, shard: int, record: bytes, side: bytes, waiter: Waiter) -> None:
         """Send a command; ``waiter`` gets its answer, or OutcomeUnknown.
@@ -181,6 +188,10 @@ class ShardFeeds:
     async def _bring_book(self, shard: int, tranche: int) -> None:
         with suppress(LinkError):
             self.market.begin(await self._links[shard].book(tranche))
+
+
+def _nothing(shard: int) -> None:
+    """Do nothing about a new link."""
 
 
 def _away(why: str) -> CommandRefused:
