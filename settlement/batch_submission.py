@@ -8,6 +8,7 @@ once, before any later fill of their tranche, so that the order of fills is kept
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ from settlement.postgres_store import (
     move_batch,
     move_instructions,
     postpone_batch,
+    waits_for_older_version,
 )
 from settlement.settlement_config import SettlementConfig
 from settlement.signer import Signer
@@ -76,17 +78,27 @@ class BatchSubmission:
         self._config = config
 
     async def sign_attested(self) -> int:
-        """Sign what can go now, up to the limit in flight; returns how many transactions were stored."""
-        signed, blocked = 0, set[int]()
+        """Sign what can go now, up to the limit in flight; returns how many transactions were stored.
+
+        A batch that must wait holds back the rest of its tranche, except where it only waits for an older
+        version of an order: then what does not depend on it goes on.
+        """
+        signed, blocked, waiting = 0, set[int](), Counter[int]()
         async with self._database.connection() as connection:
             rows, under_way = await self._candidates(connection)
         for row in rows:
             if under_way + signed >= self._config.batches_in_flight:
                 break
-            if row.tranche in blocked or not await self._sign(row):
-                blocked.add(row.tranche)
-            else:
+            if row.tranche in blocked or waiting[row.tranche] >= self._config.batches_in_flight:
+                continue
+            async with self._database.connection() as connection:
+                waits = await waits_for_older_version(connection, row)
+            if waits:
+                waiting[row.tranche] += 1
+            elif await self._sign(row):
                 signed += 1
+            else:
+                blocked.add(row.tranche)
         return signed
 
     async def _candidates(self, connection: asyncpg.Connection) -> tuple[list[BatchRow], int]:

@@ -244,6 +244,15 @@ async def batches_in(connection: asyncpg.Connection, statuses: Sequence[BatchSta
     return [BatchRow(**{**row, "status": BatchStatus(row["status"])}) for row in rows]
 
 
+async def waits_for_older_version(connection: asyncpg.Connection, row: BatchRow) -> bool:
+    """Whether another batch, not yet decided, holds fills under an older version of one of its orders.
+
+    On chain the newer version would end the older one, and with it those fills (DESIGN D8).
+    """
+    found: bool = await connection.fetchval(_WAITS_FOR_OLDER_VERSION, row.batch, row.tranche)
+    return found
+
+
 async def notify_transition(connection: asyncpg.Connection) -> None:
     """Say, when the caller's transaction commits, that a step was taken."""
     await connection.execute("select pg_notify($1, '')", TRANSITION_CHANNEL)
@@ -321,6 +330,26 @@ left join engine.order_revision s
     on (s.account, s.nonce, s.revision) = (f.sell_account, f.sell_nonce, f.sell_revision)
 where i.status in ('matched', 'retried') and (b.account is null or s.account is null)
 order by i.tranche, i.fill_number
+"""
+
+_WAITS_FOR_OLDER_VERSION: Final = """
+with later as materialized (
+    select s.account, s.nonce, max(s.revision) as revision, max(f.fill_number) as fill_number
+    from settlement.instruction i join engine.fill f using (tranche, fill_number)
+    cross join lateral (values (f.buy_account, f.buy_nonce, f.buy_revision),
+        (f.sell_account, f.sell_nonce, f.sell_revision)) as s (account, nonce, revision)
+    where i.batch = $1 and s.revision > 1
+    group by s.account, s.nonce
+)
+select exists (select from later) and exists (
+    select from settlement.instruction i join engine.fill f using (tranche, fill_number)
+    cross join lateral (values (f.buy_account, f.buy_nonce, f.buy_revision),
+        (f.sell_account, f.sell_nonce, f.sell_revision)) as s (account, nonce, revision)
+    join later using (account, nonce)
+    where i.tranche = $2 and i.status not in ('final', 'failed') and i.batch <> $1
+    and i.status in ('batched', 'submitted', 'included', 'confirmed')
+    and i.fill_number < (select max(fill_number) from later) and s.revision < later.revision
+)
 """
 
 _MOVE_INSTRUCTIONS: Final = """

@@ -1,10 +1,12 @@
 """Nonces and fees when things go wrong: stuck transactions, nonces used by somebody else, no funds."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engine.signed_order import address_of, keccak256
+from settlement.batching import BatchingPolicy
 from settlement.fees import FeePolicy
 
 OPERATOR = keccak256(b"key of operator")
@@ -145,3 +147,33 @@ async def test_a_batch_that_reverts_on_chain_is_taken_apart_when_the_revert_is_f
     assert before == "submitted"
     assert await market.statuses() == {poisoned: "failed"} | dict.fromkeys(good, "final")
     assert [row["state"] for row in await transactions(market)] == ["settled", "settled"]
+
+
+async def test_no_version_of_an_order_overtakes_an_older_one_whose_batch_reverts(market: Any) -> None:
+    contracts, node = market.contracts, market.contracts.node
+    frozen = await market.investor("frozen", cash=100_000_000)
+    seller = market.sell(market.traders["s1"])
+    poisoned = await market.match(market.buy(frozen), seller)
+    good = [await market.match(market.buy(market.traders["b1"]), seller)]
+    newer = replace(seller, version=2)
+    good += [await market.match(market.buy(market.traders["b1"]), newer) for _ in range(2)]
+    good += await market.matched(2)
+    runner = market.runner(batching=BatchingPolicy(fills_max=2, age_max_ns=-(10**18)))
+    await runner.round()
+    await market.attest()
+    node.rpc("evm_setAutomine", False)
+    try:
+        await runner.round()
+        node.rpc("anvil_dropAllTransactions")
+    finally:
+        node.rpc("evm_setAutomine", True)
+    contracts.act(
+        contracts.keys.issuer, contracts.tranche.token, "setAddressFrozen", address_of(frozen), True
+    )
+    signed = await market.rows("select batch, raw from settlement.chain_transaction order by nonce")
+    for row in signed:
+        await market.chain.send_raw(row["raw"])
+    await market.settle_all(runner)
+
+    assert [row["batch"] for row in signed] == [1, 3]
+    assert await market.statuses() == {poisoned: "failed"} | dict.fromkeys(good, "final")
