@@ -7,6 +7,7 @@ identical bytes are handed in again.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,7 @@ from settlement.transactions import (
     last_inclusion,
     mark_sent,
     open_nonces,
+    reopen_attempt,
     settle_nonce,
     store_replacement,
 )
@@ -39,6 +41,8 @@ _log = structlog.get_logger()
 
 READER: Final = "batches"
 """Name of this reader of the chain: every receipt in blocks up to its position is in the tables."""
+FOREIGN_AFTER_HEADS: Final = 3
+"""In how many heads a used nonce must be without a receipt of ours before it counts as somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class BatchFollowing:
         self._finality = finality
         self._fees = fees
         self._seen_head = b""
+        self._missed_heads = Counter[int]()
 
     async def send_signed(self) -> int:
         """Hand in, by ascending nonce, what was signed and not known to be sent; returns how many.
@@ -151,11 +156,13 @@ class BatchFollowing:
         """Take one nonce's batch as far as the chain says; True when it took a step."""
         if receipt is None:
             stepped = await self._step_back(nonce)
-            if nonce.nonce < foreign_below:
-                await self._supersede(nonce)
-            else:
+            if nonce.nonce >= foreign_below:
+                self._missed_heads.pop(nonce.nonce, None)
                 await self._again(nonce, view, at_once=stepped)
+            elif self._is_foreign(nonce):
+                await self._supersede(nonce)
             return stepped
+        self._missed_heads.pop(nonce.nonce, None)
         if receipt.succeeded:
             return await self._step_forward(nonce, receipt, view)
         if receipt.block_number <= view.final:
@@ -209,17 +216,29 @@ class BatchFollowing:
         return True
 
     async def _revert(self, nonce: OpenNonce, receipt: Receipt) -> None:
-        """The batch reverted in a final block: take it apart."""
+        """The batch reverted in a final block: take it apart, unless an earlier transaction settled it."""
         await self._step_back(nonce)
+        mined_hash = await self._submission.mined_after_all(nonce.batch)
+        if mined_hash is not None:
+            async with self._database.transaction() as connection:
+                await settle_nonce(connection, nonce, receipt.transaction_hash)
+                await reopen_attempt(connection, nonce.batch, mined_hash)
+            return
         ready, verdict, reason = await self._submission.examine_reverted(nonce.batch)
         async with self._database.transaction() as connection:
             await settle_nonce(connection, nonce, receipt.transaction_hash)
             if ready is not None:
                 await self._submission.take_apart_in(connection, ready.row, ready.facts, verdict, reason)
 
+    def _is_foreign(self, nonce: OpenNonce) -> bool:
+        """Whether none of ours was seen under a used nonce in so many heads that no node lags so far."""
+        self._missed_heads[nonce.nonce] += 1
+        return self._missed_heads[nonce.nonce] >= FOREIGN_AFTER_HEADS
+
     async def _supersede(self, nonce: OpenNonce) -> None:
         """Someone else's transaction used the nonce: the batch needs another."""
         _log.error("nonce used by a transaction that is not ours", nonce=nonce.nonce, batch=nonce.batch)
+        self._missed_heads.pop(nonce.nonce, None)
         async with self._database.transaction() as connection:
             await settle_nonce(connection, nonce, None)
 

@@ -49,11 +49,18 @@ from settlement.postgres_store import (
 )
 from settlement.settlement_config import SettlementConfig
 from settlement.signer import Signer
-from settlement.transactions import ContractCall, batches_without_transaction, sign_and_store
+from settlement.transactions import (
+    ContractCall,
+    batches_without_transaction,
+    reopen_attempt,
+    sign_and_store,
+    superseded_attempts,
+)
 
 _log = structlog.get_logger()
 
 PAUSE_MAX_S: Final = 60.0
+ALREADY_SETTLED: Final = "FillAlreadySettled"
 _EXECUTION_REVERTED: Final = 3
 _GAS_WORDS: Final = ("out of gas", "outofgas", "gas required exceeds", "intrinsic gas")
 
@@ -192,6 +199,8 @@ class BatchSubmission:
             async with self._database.transaction() as connection:
                 await postpone_batch(connection, row.batch, 0.0, TRANSACTION_GAS_CAP, "more gas")
             return
+        if refusal.error == ALREADY_SETTLED and await self._adopt(row.batch):
+            return
         verdict = await self._verdict(ready, refusal)
         if verdict.split or verdict.isolated:
             await self.take_apart(row, ready.facts, verdict, f"simulation: {reason}")
@@ -200,6 +209,26 @@ class BatchSubmission:
         _log.warning("batch waits", batch=row.batch, tranche=row.tranche, reason=reason, pause_s=pause_s)
         async with self._database.transaction() as connection:
             await postpone_batch(connection, row.batch, pause_s, row.gas_bound, f"waits: {reason}")
+
+    async def _adopt(self, batch: int) -> bool:
+        """Count again on a transaction of the batch that was given up and is mined; whether there is one."""
+        mined_hash = await self.mined_after_all(batch)
+        if mined_hash is None:
+            return False
+        async with self._database.transaction() as connection:
+            await reopen_attempt(connection, batch, mined_hash)
+        return True
+
+    async def mined_after_all(self, batch: int) -> bytes | None:
+        """Which of a batch's superseded transactions settled it; nodes that lag had hidden it from us."""
+        async with self._database.connection() as connection:
+            hashes = await superseded_attempts(connection, batch)
+        receipts = await self._chain.receipts(hashes) if hashes else []
+        found = next((receipt for receipt in receipts if receipt is not None and receipt.succeeded), None)
+        if found is None:
+            return None
+        _log.warning("mined after all", batch=batch, transaction=found.transaction_hash.hex())
+        return found.transaction_hash
 
     async def _verdict(self, ready: ReadyBatch, refusal: Refusal) -> Blame:
         """Whom to blame for a refusal."""

@@ -111,11 +111,7 @@ async def mark_sent(connection: asyncpg.Connection, nonce: OpenNonce, attempt: A
         " sent_at_block = coalesce(sent_at_block, $2), handed_in_at_block = $2 where hash = $1",
         attempt.hash, head,
     )  # fmt: skip
-    status = await connection.fetchval(
-        "select status from settlement.batch where batch = $1 for update", nonce.batch
-    )
-    if status == BatchStatus.BATCHED:
-        await move_whole_batch(connection, nonce.batch, BatchEvent.SUBMIT)
+    await _submitted(connection, nonce.batch)
     if attempt.state == "signed":
         await set_transaction(connection, nonce.batch, attempt.hash)
 
@@ -125,6 +121,25 @@ async def give_up_attempt(connection: asyncpg.Connection, attempt: Attempt) -> N
     await connection.execute(
         "update settlement.chain_transaction set state = 'superseded' where hash = $1", attempt.hash
     )
+
+
+async def superseded_attempts(connection: asyncpg.Connection, batch: int) -> list[bytes]:
+    """Hashes of all that was ever signed for a batch and is counted on no more."""
+    rows = await connection.fetch(
+        "select hash from settlement.chain_transaction where batch = $1 and state = 'superseded'"
+        " order by nonce, attempt",
+        batch,
+    )
+    return [row["hash"] for row in rows]
+
+
+async def reopen_attempt(connection: asyncpg.Connection, batch: int, mined_hash: bytes) -> None:
+    """Count again on a superseded attempt of a batch, because it is mined after all."""
+    await connection.execute(
+        "update settlement.chain_transaction set state = 'sent' where hash = $1", mined_hash
+    )
+    await _submitted(connection, batch)
+    await set_transaction(connection, batch, mined_hash)
 
 
 async def settle_nonce(connection: asyncpg.Connection, nonce: OpenNonce, mined_hash: bytes | None) -> None:
@@ -152,6 +167,15 @@ async def batches_without_transaction(connection: asyncpg.Connection, batches: S
         list(batches),
     )
     return set(batches) - {row["batch"] for row in rows}
+
+
+async def _submitted(connection: asyncpg.Connection, batch: int) -> None:
+    """Take a batch to submitted, if it was not there before."""
+    status = await connection.fetchval(
+        "select status from settlement.batch where batch = $1 for update", batch
+    )
+    if status == BatchStatus.BATCHED:
+        await move_whole_batch(connection, batch, BatchEvent.SUBMIT)
 
 
 async def _store_attempt(

@@ -177,3 +177,76 @@ async def test_no_version_of_an_order_overtakes_an_older_one_whose_batch_reverts
 
     assert [row["batch"] for row in signed] == [1, 3]
     assert await market.statuses() == {poisoned: "failed"} | dict.fromkeys(good, "final")
+
+
+class Lagging:
+    """A node that knows how many transactions are mined, but has no receipt of them for a while."""
+
+    def __init__(self, chain: Any) -> None:
+        self._chain = chain
+        self.lags = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chain, name)
+
+    async def receipts(self, hashes: Any) -> Any:
+        return [None] * len(hashes) if self.lags else await self._chain.receipts(hashes)
+
+
+async def states(market: Any) -> list[str]:
+    """States of what was signed, in order."""
+    return [row["state"] for row in await transactions(market)]
+
+
+async def test_a_receipt_that_is_missing_for_some_heads_makes_no_transaction_foreign(market: Any) -> None:
+    fills = await market.matched(1)
+    lagging = Lagging(market.chain)
+    runner = market.runner(chain=lagging, finality=market.shallow)
+    await submitted(market, runner)
+    for _ in range(2):
+        market.mine()
+        await runner.round()
+    lagging.lags = False
+    await market.settle_all(runner)
+
+    assert await states(market) == ["settled"]
+    assert await market.statuses() == dict.fromkeys(fills, "final")
+
+
+async def test_a_batch_that_settled_by_a_transaction_given_up_becomes_final(market: Any) -> None:
+    fills = await market.matched(2)
+    lagging = Lagging(market.chain)
+    runner = market.runner(chain=lagging, finality=market.shallow)
+    await submitted(market, runner)
+    while await states(market) != ["superseded"]:
+        market.mine()
+        await runner.round()
+    lagging.lags = False
+    await market.settle_all(runner)
+
+    assert await states(market) == ["settled"]
+    assert await market.statuses() == dict.fromkeys(fills, "final")
+    assert [command.fill_number for command in await market.commands("settlement")] == fills
+
+
+class Forgetful(Lagging):
+    """One that lags so far that it simulates a settled batch as if it were not."""
+
+    async def calls(self, calls: Any, block_number: int | None = None) -> Any:
+        return [b""] if self.lags else await self._chain.calls(calls, block_number)
+
+
+async def test_a_batch_sent_again_though_it_had_settled_becomes_final_by_the_first(market: Any) -> None:
+    fills = await market.matched(2)
+    lagging = Forgetful(market.chain)
+    runner = market.runner(chain=lagging, finality=market.shallow)
+    await submitted(market, runner)
+    while len(await transactions(market)) < 2:
+        market.mine()
+        await runner.round()
+    lagging.lags = False
+    await market.settle_all(runner)
+
+    assert await states(market) == ["settled", "settled"]
+    assert await market.statuses() == dict.fromkeys(fills, "final")
+    assert len(await market.rows("select from settlement.batch")) == 1
