@@ -258,14 +258,22 @@ def _cash_move(
 
 
 def tokens_adjust(
-    account: int, tranche: int, delta_lots: int, *, chain_block: int = 0, chain_log: int = 0
+    account: int,
+    tranche: int,
+    delta_lots: int,
+    *,
+    chain_block: int = 0,
+    chain_log: int = 0,
+    of_fill: int = 0,
 ) -> TokensAdjust:
-    """Say that the account's locked tokens changed on chain by ``delta_lots``."""
+    """Say that the account's locked tokens changed on chain by ``delta_lots``; ``of_fill`` is the fill that
+    brought lots unlocked."""
     command: TokensAdjust = _made(
         header(Kind.TOKENS_ADJUST, account=account, tranche=tranche),
         delta_lots=delta_lots,
         chain_block=chain_block,
         chain_log=chain_log,
+        of_fill=of_fill,
     )
     return command
 

@@ -294,7 +294,7 @@ class EventWriter:
         else:
             sequence = funds.next_stream_sequence()  # type: ignore[union-attr]
             place = (funds.tranche.instrument.tranche, 0, self._cause[0], sequence)  # type: ignore[union-attr]
-            elsewhere = 0
+            elsewhere = funds.owed  # type: ignore[union-attr]
         self._emit(
             _BALANCE,
             account.account,

@@ -62,10 +62,11 @@ def _cash_refusal(state: ShardState, command: CashMove) -> Refusal | None:
 
 
 def adjust_tokens(state: ShardState, command: TokensAdjust) -> Refusal | None:
-    """Follow a change of locked tokens on chain.
+    """Follow a change of locked tokens on chain, which has happened whatever the shard thinks of it.
 
-    Lots that go are taken from the free ones, then from sell orders, the newest cancelled first. What is in
-    settlement cannot go; a change that would need it is refused.
+    Lots that go are taken from the free ones, then from sell orders, the newest cancelled first; what is then
+    still missing is owed, and whatever becomes free pays it. Lots that a batch of ours brings unlocked, told
+    before the shard knows their fill as final, are owed at once: the sell orders are of other lots.
     """
     account = state.accounts.get(command.header.account)
     if account is None:
@@ -74,25 +75,32 @@ def adjust_tokens(state: ShardState, command: TokensAdjust) -> Refusal | None:
     if tranche is None:
         return Refusal(Reason.UNKNOWN_TRANCHE)
     holding, delta = tranche.holding(account), command.delta_lots
-    refusal = _delta_refusal(tranche, holding, delta)
+    arriving = command.of_fill in tranche.fills
+    refusal = _delta_refusal(tranche, holding, delta, 0 if arriving else holding.earmarked)
     if refusal:
         return refusal
     state.events.applied(command.header)
     if delta > 0:
+        tranche.lots += delta
         holding.receive(delta)
     else:
-        _free_lots(state, holding, -delta)
-        holding.give(-delta)
-    tranche.lots += delta
+        if not arriving:
+            _free_lots(state, holding, -delta)
+        holding.lose(-delta)
     state.events.touch(holding)
     return None
 
 
-def _delta_refusal(tranche: TrancheState, holding: Holding, delta: int) -> Refusal | None:
-    if delta == 0 or -delta > holding.free + holding.earmarked:
-        return Refusal(Reason.BAD_AMOUNT, holding.free + holding.earmarked, delta)
-    if tranche.lots + delta >= SUM_LIMIT:
-        return Refusal(Reason.OVERFLOW, SUM_LIMIT - 1, tranche.lots + delta)
+def _delta_refusal(
+    tranche: TrancheState, holding: Holding, delta: int, cancellable_lots: int
+) -> Refusal | None:
+    if delta == 0 or not -SUM_LIMIT < delta < SUM_LIMIT:
+        return Refusal(Reason.BAD_AMOUNT, SUM_LIMIT - 1, delta)
+    lots = tranche.lots + delta - min(holding.owed, delta) if delta > 0 else 0
+    owed_lots = tranche.owed_lots + max(-delta - holding.free - cancellable_lots, 0)
+    for sum_lots in (lots, owed_lots):
+        if sum_lots >= SUM_LIMIT:
+            return Refusal(Reason.OVERFLOW, SUM_LIMIT - 1, sum_lots)
     return None
 
 

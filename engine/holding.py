@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.eligibility import Eligibility
-from engine.ledger import Funds, Purse
+from engine.ledger import SUM_LIMIT, Funds, Purse
 
 if TYPE_CHECKING:
     from engine.account_state import AccountState
@@ -18,6 +18,9 @@ class Holding(Funds):
 
     ``client_orders`` gives the order id behind every client order id that was accepted. ``open_orders`` is
     by order id, oldest first. ``purse`` is the account's cash of the tranche's currency.
+
+    ``owed`` are lots that the chain took before the shard could: whatever becomes free pays them first, so
+    nothing is free while anything is owed.
     """
 
     __slots__ = (
@@ -26,6 +29,7 @@ class Holding(Funds):
         "eligibility",
         "last_nonce",
         "open_orders",
+        "owed",
         "purse",
         "stream_sequence",
         "tranche",
@@ -37,6 +41,7 @@ class Holding(Funds):
         self.tranche = tranche
         self.purse = purse
         self.eligibility = Eligibility()
+        self.owed = 0
         self.last_nonce = 0
         self.stream_sequence = 0
         self.client_orders: dict[bytes, int] = {}
@@ -46,3 +51,38 @@ class Holding(Funds):
         """Number the next event of the private stream (account, tranche)."""
         self.stream_sequence += 1
         return self.stream_sequence
+
+    def receive(self, amount: int) -> None:
+        """Take ``amount`` in; what is left after paying what is owed is free."""
+        super().receive(amount)
+        self._pay()
+
+    def earmark(self, amount: int) -> None:
+        """Hold ``amount`` of what is free for an order; negative releases, and pays what is owed."""
+        Funds.earmark(self, amount)
+        if self.owed:
+            self._pay()
+
+    def take_back(self, amount: int) -> None:
+        """Take ``amount`` out of settlement; what is left after paying what is owed is free."""
+        super().take_back(amount)
+        self._pay()
+
+    def lose(self, amount: int) -> None:
+        """Give ``amount`` away: what is free at once, and owe the rest."""
+        self.owed += amount
+        self.tranche.owed_lots += amount
+        self._pay()
+
+    def _pay(self) -> None:
+        paid = min(self.owed, self.free)
+        if paid:
+            self.give(paid)
+            self.owed -= paid
+            self.tranche.owed_lots -= paid
+            self.tranche.lots -= paid
+
+    def _check(self) -> None:
+        super()._check()
+        assert 0 <= self.owed < SUM_LIMIT
+        assert not (self.owed and self.free)

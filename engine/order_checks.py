@@ -4,8 +4,8 @@
 tranche is listed (501), whose it is (203), and for a replacement which open order it names (109, 110). Here
 follow phase (502, 503), eligibility (301, 302), terms (117), side, type, time in force, fields not in use
 (104, 105, 106, 504, 107), for a new order whether it may rest (121), price (102), quantity (103), end of the
-signature (115), nonce (113, 112), revision (114), for a replacement side (118) and filled quantity (111), then
-cash limit (116) and fee limit (120). Funds (401, 402, 403) come last, in ``order_entry``.
+signature (115), nonce (113, 112), revision (114), for a replacement side (118) and filled quantity (111),
+then cash limit (116) and fee limit (120). Funds (401, 402, 403) come last, in ``order_entry``.
 """
 
 from __future__ import annotations

@@ -199,7 +199,8 @@ create table engine.balance (
     earmarked      bigint not null,
     in_settlement  bigint not null,
     event          bigint not null,
-    elsewhere      bigint not null default 0,   -- of cash: what the shard was last told the account has outside it
+    elsewhere      bigint not null default 0,   -- of cash: what the shard was last told the account has outside it; of lots:
+                                                -- what the account owes; free + earmarked + in_settlement - elsewhere are its own
     primary key (account, tranche, currency, shard)
 );
 

@@ -40,9 +40,10 @@ def _check_book(state: ShardState, tranche: TrancheState) -> None:
 
 
 def _check_lots(tranche: TrancheState) -> None:
-    """Lots are conserved, and those in settlement are exactly the sellers' of unsettled fills."""
+    """Lots and debts are conserved; those in settlement are exactly the sellers' of unsettled fills."""
     holdings = tranche.holdings.values()
     assert tranche.lots == sum(holding.total() for holding in holdings)
+    assert tranche.owed_lots == sum(holding.owed for holding in holdings)
     selling: Counter[int] = Counter()
     for number, fill in tranche.fills.items():
         assert 0 < number <= tranche.fill_number

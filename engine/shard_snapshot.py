@@ -21,8 +21,8 @@ from engine.order_state import account_of, client_ids_of, order_from_bytes, orde
 from engine.shard_state import ShardState
 from engine.tranche_state import BookFactory, TrancheState, UnsettledFill
 
-MAGIC: Final = b"ABSTSC01"
-RULES_VERSION: Final = 1
+MAGIC: Final = b"ABSTSC02"
+RULES_VERSION: Final = 2
 _HEAD: Final = struct.Struct("<8sQ")
 _SHARD: Final = struct.Struct("<IIQQq")
 _COUNT: Final = struct.Struct("<I")
@@ -33,8 +33,8 @@ _PURSE: Final = struct.Struct("<Iqqqq")
 _INSTRUMENT: Final = struct.Struct("<IIBIIqqqqIQQQI")
 _TERMS_AT: Final = 9
 """Terms are the last fields of an instrument."""
-_TRANCHE: Final = struct.Struct("<BQQqqQ32s")
-_HOLDING: Final = struct.Struct("<IqqqBHqQQ")
+_TRANCHE: Final = struct.Struct("<BQQqqqQ32s")
+_HOLDING: Final = struct.Struct("<IqqqqBHqQQ")
 _FILL: Final = struct.Struct("<QQIIqqqq")
 
 
@@ -117,6 +117,7 @@ def _write_tranche(parts: list[bytes], tranche: TrancheState) -> None:
             tranche.fill_number,
             tranche.last_price_ticks,
             tranche.lots,
+            tranche.owed_lots,
             len(tranche.closed_orders),
             tranche.closed_orders.digest,
         )
@@ -160,6 +161,7 @@ def _packed_holding(holding: Holding) -> bytes:
         holding.free,
         holding.earmarked,
         holding.in_settlement,
+        holding.owed,
         eligibility.eligible,
         eligibility.country,
         eligibility.until_ns,
@@ -250,11 +252,11 @@ def _read_tranche(reader: _Reader, state: ShardState) -> tuple[TrancheState, int
     values: list[Any] = [*rules[:_TERMS_AT], Terms(*rules[_TERMS_AT:])]
     instrument = Instrument(*values)
     tranche = state.tranches[instrument.tranche] = TrancheState(instrument, state.new_book())
-    phase, book_sequence, fill_number, last_price, lots, closed, chained = _TRANCHE.unpack(
+    phase, book_sequence, fill_number, last_price, lots, owed_lots, closed, chained = _TRANCHE.unpack(
         reader.raw(_TRANCHE.size)
     )
     tranche.phase, tranche.book_sequence, tranche.fill_number = phase, book_sequence, fill_number
-    tranche.last_price_ticks, tranche.lots = last_price, lots
+    tranche.last_price_ticks, tranche.lots, tranche.owed_lots = last_price, lots, owed_lots
     for _ in reader.count():
         _read_holding(reader, state, tranche)
     for _ in reader.count():
@@ -266,9 +268,12 @@ def _read_tranche(reader: _Reader, state: ShardState) -> tuple[TrancheState, int
 
 
 def _read_holding(reader: _Reader, state: ShardState, tranche: TrancheState) -> None:
-    account, free, earmarked, in_settlement, *eligibility, last_nonce, stream_sequence = reader.take(_HOLDING)
+    account, free, earmarked, in_settlement, owed, *eligibility, last_nonce, stream_sequence = reader.take(
+        _HOLDING
+    )
     holding = tranche.holding(state.accounts[account])
     holding.free, holding.earmarked, holding.in_settlement = free, earmarked, in_settlement
+    holding.owed = owed
     eligible, country, until_ns = eligibility
     holding.eligibility = Eligibility(bool(eligible), country, until_ns)
     holding.last_nonce, holding.stream_sequence = last_nonce, stream_sequence

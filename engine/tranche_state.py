@@ -50,7 +50,8 @@ class UnsettledFill(NamedTuple):
 
 
 class TrancheState:
-    """One listed tranche; ``lots`` are all that its holders have in this shard."""
+    """One listed tranche; ``lots`` are all that its holders have in this shard, ``owed_lots`` all that they
+    owe."""
 
     __slots__ = (
         "book",
@@ -62,6 +63,7 @@ class TrancheState:
         "instrument",
         "last_price_ticks",
         "lots",
+        "owed_lots",
         "phase",
     )
 
@@ -73,6 +75,7 @@ class TrancheState:
         self.fill_number = 0
         self.last_price_ticks = 0
         self.lots = 0
+        self.owed_lots = 0
         self.holdings: dict[int, Holding] = {}
         self.fills: dict[int, UnsettledFill] = {}
         self.closed_orders = ClosedOrders()

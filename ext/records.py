@@ -339,17 +339,17 @@ class CashMove(NamedTuple):
 
 class TokensAdjust(NamedTuple):
     """The account's locked tokens of the tranche changed on chain by ``delta_lots`` (negative: unlocked or
-    moved away)."""
+    moved away). ``of_fill``: the last fill of ours that brought those lots unlocked, 0 where none did."""
 
     header: Header
     delta_lots: I64
     chain_block: U64
     chain_log: U64
+    of_fill: U64
     reserved_0: U64
     reserved_1: U64
     reserved_2: U64
     reserved_3: U64
-    reserved_4: U64
 
 
 class SettlementOutcome(NamedTuple):
@@ -513,7 +513,8 @@ class AuctionIndicative(NamedTuple):
 
 class Balance(NamedTuple):
     """How an account stands in this shard: in lots of ``header.tranche``, or, where that is 0, in minor units
-    of ``currency``."""
+    of ``currency``. ``elsewhere``: of cash, what the account has outside this shard; of lots, what it owes.
+    """
 
     header: Header
     currency: U32

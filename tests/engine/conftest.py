@@ -198,6 +198,7 @@ class Market:
         self.nonces: dict[tuple[int, int], int] = {}
         self.placed: dict[tuple[int, int, str], OrderPlace] = {}
         self.balances: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self.elsewhere: dict[tuple[int, int], int] = {}
         self.streams: dict[tuple[int, int], int] = {}
         self.commands: list[bytes] = []
         self.outputs: list[bytes] = []
@@ -231,6 +232,7 @@ class Market:
             account, tranche = event.header.account, event.header.tranche
             if isinstance(event, Balance):
                 self.balances[account, tranche] = (event.free, event.earmarked, event.in_settlement)
+                self.elsewhere[account, tranche] = event.elsewhere
             if getattr(event, "stream_sequence", 0):
                 self._expect_next((account, tranche), event.stream_sequence)
             if getattr(event, "book_sequence", 0):
@@ -337,6 +339,10 @@ class Market:
     def lots(self, name: str, tranche: int = TRANCHE) -> tuple[int, int, int]:
         """Free, earmarked, in settlement, as last told."""
         return self.balances.get((self.accounts[name], tranche), (0, 0, 0))
+
+    def owed(self, name: str, tranche: int = TRANCHE) -> int:
+        """Lots owed, as last told."""
+        return self.elsewhere.get((self.accounts[name], tranche), 0)
 
     def book(self, tranche: int = TRANCHE) -> list[tuple[int, int, int]]:
         """(side, price, lots) of each level."""

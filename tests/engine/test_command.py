@@ -32,7 +32,7 @@ ALL = [
     command.eligibility_set(4, 2, eligible=True, country=344, until_ns=5),
     command.cash_allot(4, 100, transfer=1, elsewhere_minor=2),
     command.cash_recall(4, 100, transfer=1),
-    command.tokens_adjust(4, 2, -5, chain_block=6, chain_log=7),
+    command.tokens_adjust(4, 2, -5, chain_block=6, chain_log=7, of_fill=8),
     command.settlement_final(2, 1, batch=3),
     command.settlement_failed(2, 1, reason=3),
     command.clock(),

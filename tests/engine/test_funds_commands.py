@@ -122,14 +122,118 @@ def test_lots_that_leave_cancel_the_newest_sells_until_covered(open_market):
     assert open_market.lots("bob") == (25, 30, 0)
 
 
-def test_lots_in_settlement_are_untouchable(open_market):
-    open_market.sell("bob", 80, at=100)
-    open_market.buy("ann", 80, at=100)
-    bob = open_market.accounts["bob"]
-    refused = open_market.answer_of(open_market.send(tokens_adjust(bob, 1, -21)))
-    assert (refused.reason, refused.limit, refused.actual) == (Reason.BAD_AMOUNT, 20, -21)
-    open_market.send(tokens_adjust(bob, 1, -20))
-    assert open_market.lots("bob") == (0, 0, 80)
+def gone(market, name, lots, of_fill=0):
+    """Lots of an account are gone on chain, or arrived unlocked with a fill."""
+    answer = market.answer_of(market.send(tokens_adjust(market.accounts[name], 1, -lots, of_fill=of_fill)))
+    assert isinstance(answer, Applied)
+
+
+def sold(market, lots, at=100):
+    """Bob sells Ann lots."""
+    market.sell("bob", lots, at=at)
+    market.buy("ann", lots, at=at)
+    assert market.fills() == [(lots, at)]
+
+
+def test_lots_that_are_gone_while_in_settlement_are_owed(open_market):
+    sold(open_market, 80)
+    gone(open_market, "bob", 21)
+    assert (open_market.lots("bob"), open_market.owed("bob")) == ((0, 0, 80), 1)
+
+
+def test_what_a_failed_fill_gives_back_pays_what_is_owed_before_it_can_be_sold(open_market):
+    sold(open_market, 80)
+    gone(open_market, "bob", 60)
+    open_market.send(settlement_failed(1, 1))
+    assert (open_market.lots("bob"), open_market.owed("bob")) == ((40, 0, 0), 0)
+    assert open_market.sell("bob", 41, at=100).reason == Reason.INSUFFICIENT_TOKENS
+
+
+def test_a_debt_greater_than_what_comes_back_stays(open_market):
+    sold(open_market, 80)
+    gone(open_market, "bob", 100)
+    gone(open_market, "bob", 50)
+    open_market.send(settlement_failed(1, 1))
+    assert (open_market.lots("bob"), open_market.owed("bob")) == ((0, 0, 0), 50)
+    open_market.send(tokens_adjust(open_market.accounts["bob"], 1, 70))
+    assert (open_market.lots("bob"), open_market.owed("bob")) == ((20, 0, 0), 0)
+
+
+def test_a_debt_stays_when_the_fill_is_final_until_the_chain_gives_lots_back(open_market):
+    sold(open_market, 80)
+    gone(open_market, "bob", 100)
+    open_market.send(settlement_final(1, 1))
+    assert (open_market.lots("bob"), open_market.owed("bob")) == ((0, 0, 0), 80)
+    open_market.send(tokens_adjust(open_market.accounts["bob"], 1, 80))
+    assert (open_market.lots("bob"), open_market.owed("bob")) == ((0, 0, 0), 0)
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_lots_that_arrive_unlocked_are_never_for_sale_whichever_is_heard_first(open_market, told_first):
+    sold(open_market, 10)
+    if told_first:
+        gone(open_market, "ann", 10, of_fill=1)
+        assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 0, 0), 10)
+        assert open_market.sell("ann", 1, at=100).reason == Reason.INSUFFICIENT_TOKENS
+        open_market.send(settlement_final(1, 1))
+    else:
+        open_market.send(settlement_final(1, 1))
+        gone(open_market, "ann", 10, of_fill=1)
+    assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 0, 0), 0)
+    assert open_market.sell("ann", 1, at=100).reason == Reason.INSUFFICIENT_TOKENS
+
+
+def test_lots_that_arrive_unlocked_leave_sells_of_locked_lots_alone(open_market):
+    open_market.investor("ann", lots=50)
+    open_market.sell("ann", 50, at=200)
+    sold(open_market, 10)
+    gone(open_market, "ann", 10, of_fill=1)
+    assert open_market.of(ExecutionReport) == []
+    assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 50, 0), 10)
+    open_market.send(settlement_final(1, 1))
+    assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 50, 0), 0)
+
+
+def test_a_sell_of_lots_that_turn_out_unlocked_is_cancelled(open_market):
+    sold(open_market, 10)
+    open_market.send(settlement_final(1, 1))
+    open_market.sell("ann", 10, at=200)
+    gone(open_market, "ann", 10, of_fill=1)
+    (report,) = open_market.of(ExecutionReport)
+    assert report.reason == Reason.CANCELLED_TOKENS_GONE
+    assert open_market.lots("ann") == (0, 0, 0)
+
+
+def test_what_a_cancelled_order_frees_pays_what_is_owed_first(open_market):
+    open_market.investor("ann", lots=50)
+    open_market.sell("ann", 50, at=200, id="s")
+    sold(open_market, 10)
+    gone(open_market, "ann", 10, of_fill=1)
+    open_market.replace("ann", "s", "s2", quantity_lots=46)
+    assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 46, 0), 6)
+    open_market.cancel("ann", "s2", "c")
+    assert (open_market.lots("ann"), open_market.owed("ann")) == ((40, 0, 0), 0)
+    open_market.send(settlement_final(1, 1))
+    assert open_market.lots("ann") == (50, 0, 0)
+
+
+def test_an_arrival_that_left_the_chain_again_is_no_debt(open_market):
+    sold(open_market, 10)
+    gone(open_market, "ann", 10, of_fill=1)
+    open_market.send(tokens_adjust(open_market.accounts["ann"], 1, 10))
+    assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 0, 0), 0)
+
+
+def test_all_lots_and_all_debts_of_a_tranche_stay_below_their_bound(open_market):
+    ann, bob = open_market.accounts["ann"], open_market.accounts["bob"]
+    gone(open_market, "ann", SUM_LIMIT - 1)
+    assert reason(open_market, tokens_adjust(bob, 1, -101)) == Reason.OVERFLOW
+    gone(open_market, "bob", 100)
+    assert reason(open_market, tokens_adjust(ann, 1, -1)) == Reason.OVERFLOW
+    open_market.send(tokens_adjust(bob, 1, SUM_LIMIT - 1))
+    assert reason(open_market, tokens_adjust(bob, 1, 1)) == Reason.OVERFLOW
+    open_market.send(tokens_adjust(ann, 1, SUM_LIMIT - 1))
+    assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 0, 0), 0)
 
 
 def test_bad_token_changes_are_refused(open_market):
@@ -138,6 +242,7 @@ def test_bad_token_changes_are_refused(open_market):
     assert reason(open_market, tokens_adjust(bob, 9, 5)) == Reason.UNKNOWN_TRANCHE
     assert reason(open_market, tokens_adjust(bob, 1, 0)) == Reason.BAD_AMOUNT
     assert reason(open_market, tokens_adjust(bob, 1, -(2**63))) == Reason.BAD_AMOUNT
+    assert reason(open_market, tokens_adjust(bob, 1, SUM_LIMIT)) == Reason.BAD_AMOUNT
     assert reason(open_market, tokens_adjust(bob, 1, SUM_LIMIT - 100)) == Reason.OVERFLOW
 
 

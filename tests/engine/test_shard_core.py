@@ -141,7 +141,7 @@ def test_a_trade_names_both_orders_as_they_were_signed(open_market):
 
 def test_the_flag_of_a_standing_order_travels_to_its_reports(open_market):
     assert open_market.buy("ann", 1, at=10).flags == OrderFlag.STANDING
-    assert open_market.buy("ann", 1, at=10, flags=0).flags == 0
+    assert open_market.buy("ann", 1, at=10, flags=0, time_in_force=TimeInForce.IOC).flags == 0
 
 
 def test_what_an_ioc_order_cannot_fill_at_once_is_cancelled(open_market):

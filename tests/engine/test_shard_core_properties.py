@@ -133,9 +133,9 @@ class MarketMachine(RuleBasedStateMachine):
         returned = sum(event.amount_minor for event in self.market.of(CashEvent))
         self.cash_in += -returned if back else amount
 
-    @rule(name=names, tranche=tranches, delta=st.integers(-30, 30))
-    def adjust_tokens(self, name, tranche, delta):
-        command = tokens_adjust(self.market.accounts[name], tranche, delta)
+    @rule(name=names, tranche=tranches, delta=st.integers(-60, 30), of_fill=picks)
+    def adjust_tokens(self, name, tranche, delta, of_fill):
+        command = tokens_adjust(self.market.accounts[name], tranche, delta, of_fill=of_fill)
         if isinstance(self.market.answer_of(self.market.send(command)), Applied):
             self.lots_in[tranche] += delta
 
@@ -178,7 +178,7 @@ class MarketMachine(RuleBasedStateMachine):
         held = sum(purse.total() for account in state.accounts.values() for purse in account.purses.values())
         assert held + sum(totals.fees_minor for totals in state.currencies.values()) == self.cash_in
         for tranche in state.tranches.values():
-            own = sum(holding.total() for holding in tranche.holdings.values())
+            own = sum(holding.total() - holding.owed for holding in tranche.holdings.values())
             assert own == self.lots_in[tranche.instrument.tranche]
         self._check_told_balances()
         market.replay(len(market.commands) // 2)
@@ -193,6 +193,7 @@ class MarketMachine(RuleBasedStateMachine):
             for account, holding in tranche.holdings.items():
                 told = self.market.balances.get((account, number), (0, 0, 0))
                 assert told == (holding.free, holding.earmarked, holding.in_settlement)
+                assert self.market.elsewhere.get((account, number), 0) == holding.owed
 
 
 def test_whatever_a_market_does_nothing_is_lost_and_everything_replays(new_market):

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from engine.command import settlement_final
+from engine.command import settlement_final, tokens_adjust
 from engine.shard_core import ShardCore
 from engine.shard_snapshot import SnapshotError
 from ext.records import ExecType, Phase
@@ -26,6 +26,8 @@ def busy_market(market):
     market.sell("bob", 9, at=120, id="cancelled")
     market.cancel("bob", "cancelled", "c")
     market.send(settlement_final(1, 1))
+    market.send(tokens_adjust(market.accounts["bob"], 1, -100))
+    assert market.owed("bob") == 7
     return market
 
 
