@@ -73,25 +73,36 @@ class BatchFollowing:
         self._fees = fees
         self._seen_head = b""
         self._missed_heads = Counter[int]()
+        self._priced_again = (-1, -1)
 
     async def send_signed(self) -> int:
         """Hand in, by ascending nonce, what was signed and not known to be sent; returns how many.
 
-        Stops at the first that the node refuses: it is tried again later, its successors after it.
+        Of a nonce the newest attempt counts. Stops at the first nonce that no node took: it is tried again
+        later, at a higher price where that may help, its successors after it.
         """
         sent = 0
         async with self._database.connection() as connection:
             nonces = await open_nonces(connection, self._signer.address)
-        pending = [(nonce, each) for nonce in nonces for each in nonce.attempts if each.state == "signed"]
+        pending = [nonce for nonce in nonces if nonce.newest.state == "signed"]
         if not pending:
             return 0
         head = await self._chain.head()
-        for nonce, attempt in pending:
-            if await self._hand_in(nonce, attempt, head.number):
+        for nonce in pending:
+            if await self._hand_in(nonce, nonce.newest, head.number):
                 sent += 1
-            elif attempt.attempt == 1:
+            elif all(attempt.state == "signed" for attempt in nonce.attempts):
+                await self._price_again(nonce, head)
                 break
         return sent
+
+    async def _price_again(self, nonce: OpenNonce, head: Block) -> None:
+        """Offer more, once in a head, where a refused transaction pays too little to be in any block."""
+        place = (nonce.nonce, head.number)
+        too_low = nonce.newest.fees.max_fee < head.base_fee
+        if too_low and place != self._priced_again and await self._is_next(nonce):
+            self._priced_again = place
+            await self._offer_more(nonce, head)
 
     async def follow(self) -> int:
         """Look at every open transaction once in a new head; returns how many batches took a step.
@@ -260,18 +271,24 @@ class BatchFollowing:
             since = max(nonce.newest.sent_at_block or 0, await last_inclusion(connection))
         if head - since < self._fees.stuck_after_blocks:
             return False
+        return await self._is_next(nonce)
+
+    async def _is_next(self, nonce: OpenNonce) -> bool:
+        """Whether a nonce is the next that the chain takes."""
         return await self._chain.transaction_count(self._signer.address) == nonce.nonce
 
     async def _replace(self, nonce: OpenNonce, head: Block) -> bool:
         """Offer more for a transaction that is stuck, if the cap allows; True when that was stored."""
-        if not await self._is_stuck(nonce, head.number):
-            return False
+        return await self._is_stuck(nonce, head.number) and await self._offer_more(nonce, head)
+
+    async def _offer_more(self, nonce: OpenNonce, head: Block) -> bool:
+        """Store another attempt at higher fees, if the cap allows; True when it did."""
         now = await self._submission.fees_now()
         fees = replacement_fees(self._fees, nonce.newest.fees, now, head.base_fee)
         call = await self._submission.call_of(nonce.batch, nonce.newest.gas_limit) if fees else None
         if fees is None or call is None:
             return False
-        _log.warning("stuck transaction replaced", nonce=nonce.nonce, batch=nonce.batch, max_fee=fees.max_fee)
+        _log.warning("transaction replaced", nonce=nonce.nonce, batch=nonce.batch, max_fee=fees.max_fee)
         async with self._database.transaction() as connection:
             await store_replacement(connection, self._signer, nonce, call, fees)
         return True

@@ -7,6 +7,7 @@ import pytest
 
 from engine.signed_order import address_of, keccak256
 from settlement.batching import BatchingPolicy
+from settlement.errors import ChainUnavailableError
 from settlement.fees import FeePolicy
 
 OPERATOR = keccak256(b"key of operator")
@@ -61,6 +62,39 @@ async def test_a_stuck_transaction_is_replaced_at_higher_fees_and_settles_once(p
     assert sorted(row["state"] for row in [first, *replacements])[0] == "settled"
     assert set((await priced.statuses()).values()) == {"final"}
     assert priced.contracts.lots_of(priced.traders["b1"]) == 2
+
+
+class Away:
+    """A node that cannot be reached to hand in a transaction."""
+
+    def __init__(self, chain: Any) -> None:
+        self._chain = chain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chain, name)
+
+    async def send_raw(self, raw: bytes) -> None:
+        raise ChainUnavailableError("nobody answers")
+
+
+async def test_a_first_attempt_that_the_base_fee_has_outrun_is_priced_again(priced: Any) -> None:
+    fills = await priced.matched(1)
+    node = priced.contracts.node
+    await priced.runner().round()
+    await priced.attest()
+    with pytest.raises(ChainUnavailableError):
+        await priced.runner(chain=Away(priced.chain)).round()
+    node.rpc("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
+    priced.mine()
+    runner = priced.runner()
+    for _ in range(3):
+        await runner.round()
+    outrun = await transactions(priced)
+    await priced.settle_all(runner)
+
+    assert [(row["nonce"], row["state"]) for row in outrun] == [(0, "signed"), (0, "sent")]
+    assert [row["state"] for row in await transactions(priced)] == ["superseded", "settled"]
+    assert await priced.statuses() == dict.fromkeys(fills, "final")
 
 
 async def test_a_batch_whose_nonce_somebody_else_used_gets_another(market: Any) -> None:
