@@ -83,6 +83,7 @@ class BatchSubmission:
         self._chain = chain
         self._signer = signer
         self._config = config
+        self._dataless_at: dict[int, bytes] = {}
 
     async def sign_attested(self) -> int:
         """Sign what can go now, up to the limit in flight; returns how many transactions were stored.
@@ -126,6 +127,8 @@ class BatchSubmission:
             return False
         gas_limit = min(row.gas_bound, TRANSACTION_GAS_CAP)
         refusal = await self._simulate(ready.data, gas_limit)
+        if refusal is None or refusal.error:
+            self._dataless_at.pop(row.batch, None)
         if refusal is not None:
             await self._not_now(ready, gas_limit, refusal)
             return False
@@ -199,12 +202,24 @@ class BatchSubmission:
             async with self._database.transaction() as connection:
                 await postpone_batch(connection, row.batch, 0.0, TRANSACTION_GAS_CAP, "more gas")
             return
+        if refusal.error == "" and not await self._said_at_two_heads(row.batch):
+            await self._wait(row, reason)
+            return
         if refusal.error == ALREADY_SETTLED and await self._adopt(row.batch):
             return
         verdict = await self._verdict(ready, refusal)
         if verdict.split or verdict.isolated:
             await self.take_apart(row, ready.facts, verdict, f"simulation: {reason}")
             return
+        await self._wait(row, reason)
+
+    async def _said_at_two_heads(self, batch: int) -> bool:
+        """Whether a refusal without data, which a node may have lost, was the answer at another head too."""
+        head = (await self._chain.head()).hash
+        return self._dataless_at.setdefault(batch, head) != head
+
+    async def _wait(self, row: BatchRow, reason: str) -> None:
+        """Leave a batch alone for a while, longer each time."""
         pause_s = min(0.5 * 2.0 ** min(row.attempts, 10), PAUSE_MAX_S)
         _log.warning("batch waits", batch=row.batch, tranche=row.tranche, reason=reason, pause_s=pause_s)
         async with self._database.transaction() as connection:
@@ -240,7 +255,8 @@ class BatchSubmission:
     async def examine_reverted(self, batch: int) -> tuple[ReadyBatch | None, Blame, str]:
         """Why a batch that reverted on chain did: its facts, whom to blame, in words.
 
-        Where the call succeeds by now nobody is to blame, and all its fills may be tried again.
+        Where the call succeeds by now, or the node does not say why it fails, nobody is to blame, and all its
+        fills may be tried again.
         """
         async with self._database.connection() as connection:
             rows = await batches_in(connection, (BatchStatus.SUBMITTED,))
@@ -251,7 +267,8 @@ class BatchSubmission:
         refusal = await self._simulate(ready.data, TRANSACTION_GAS_CAP)
         if refusal is None:
             return ready, Blame(), "reverted on chain, would succeed now"
-        return ready, await self._verdict(ready, refusal), f"on chain: {describe(refusal)}"
+        verdict = await self._verdict(ready, refusal) if refusal.error else Blame()
+        return ready, verdict, f"on chain: {describe(refusal)}"
 
     async def take_apart(self, row: BatchRow, facts: BatchFacts, verdict: Blame, reason: str) -> None:
         """End a batch as reverted; its fills fail or are in new batches when the transaction commits."""

@@ -9,7 +9,7 @@ from engine.signed_order import KIND_ONCE, address_of
 from ext.records import Kind
 from settlement import batch_submission, postgres_store
 from settlement.batching import BatchingPolicy
-from settlement.errors import ChainUnavailableError, WrongChainError
+from settlement.errors import ChainRefusedError, ChainUnavailableError, WrongChainError
 
 WAY = ["matched", "batched", "submitted", "included", "confirmed", "final"]
 
@@ -141,6 +141,65 @@ async def test_a_once_order_survives_a_batch_with_too_many_bytes(
     assert await market.statuses() == dict.fromkeys([*first, *good], "final")
 
 
+class Stripping:
+    """A node behind a proxy that strips the data of reverts."""
+
+    def __init__(self, chain: Any) -> None:
+        self._chain = chain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chain, name)
+
+    async def calls(self, calls: Any, block_number: int | None = None) -> Any:
+        try:
+            return await self._chain.calls(calls, block_number)
+        except ChainRefusedError as refusal:
+            raise ChainRefusedError(refusal.code, refusal.message.split(":")[0]) from refusal
+
+
+async def retry_now(market: Any) -> None:
+    """Let every batch that waits be tried at once."""
+    await market.rows("update settlement.batch set not_before = now() returning batch")
+
+
+async def test_a_revert_whose_data_was_lost_fails_nothing_at_one_head(market: Any) -> None:
+    fills = await market.matched(1)
+    contracts = market.contracts
+    contracts.act(contracts.keys.administrator, contracts.venue.dvp, "pause")
+    runner = market.runner(chain=Stripping(market.chain))
+    await runner.round()
+    await market.attest()
+    for _ in range(5):
+        await runner.round()
+        await retry_now(market)
+    waiting = await market.rows("select status, reason from settlement.batch")
+    contracts.act(contracts.keys.administrator, contracts.venue.dvp, "unpause")
+    await market.settle_all(market.runner())
+
+    assert [tuple(row) for row in waiting] == [("batched", "waits: reverted without a reason")]
+    assert await market.statuses() == dict.fromkeys(fills, "final")
+
+
+async def test_a_fill_that_reverts_without_a_reason_at_two_heads_is_found_by_halving(market: Any) -> None:
+    frozen = await market.investor("frozen", cash=100_000_000)
+    fills = await market.matched(3)
+    poisoned = await market.match(market.buy(frozen), market.sell(market.traders["s1"]), lots=2)
+    contracts = market.contracts
+    contracts.act(
+        contracts.keys.issuer, contracts.tranche.token, "setAddressFrozen", address_of(frozen), True
+    )
+    runner = market.runner(chain=Stripping(market.chain))
+    for _ in range(30):
+        await runner.round()
+        await market.attest()
+        await retry_now(market)
+        market.mine()
+
+    assert await market.statuses() == {poisoned: "failed"} | dict.fromkeys(fills, "final")
+    (failed,) = [each for each in await market.commands("settlement") if each.fill_number == poisoned]
+    assert failed.reason == Reason.REVERTED_WITHOUT_REASON
+
+
 async def test_a_paused_contract_makes_batches_wait_and_fails_nothing(market: Any) -> None:
     fills = await market.matched(2)
     contracts = market.contracts
@@ -151,7 +210,7 @@ async def test_a_paused_contract_makes_batches_wait_and_fails_nothing(market: An
         await market.attest()
     waiting = await market.rows("select status, reason from settlement.batch")
     contracts.act(contracts.keys.administrator, contracts.venue.dvp, "unpause")
-    await market.rows("update settlement.batch set not_before = now() returning batch")
+    await retry_now(market)
     await market.settle_all(runner)
 
     assert [(row["status"], row["reason"]) for row in waiting] == [("batched", "waits: EnforcedPause()")]
