@@ -30,7 +30,7 @@ from gateway.client_admin import VenueAdministration
 from gateway.client_connection import Call, VenueConnection
 from gateway.client_market import BookCopies
 from gateway.client_signing import Limits, NonceSource, order_terms, signature_of, wire_terms
-from gateway.client_streams import StreamPositions
+from gateway.client_streams import Resumption, StreamPositions
 from gateway.client_types import Hello, Instrument, OrderState, SessionAccount
 from gateway.client_watch import Watch
 from gateway.errors import ConnectionLost
@@ -83,7 +83,7 @@ class VenueClient:
         self.admin = VenueAdministration(self._connection)
         self._nonces = NonceSource()
         self._streams = StreamPositions()
-        self._resuming: set[str] = set()
+        self._resumption = Resumption(self._streams, self._resume)
         self._listeners: dict[str, list[Listener]] = {}
         self._hello: Hello | None = None
         self._copies = BookCopies(self.instruments, self._snapshot_again)
@@ -346,7 +346,7 @@ class VenueClient:
         """Log on over a new connection, learn what there is, and catch up with what was missed."""
         self._hello = hello
         self._copies.forget()
-        self._resuming.clear()
+        self._resumption.forget()
         call = self._connection.call_now
         params: dict[str, Any] = {
             "login": self._login,
@@ -366,9 +366,7 @@ class VenueClient:
         for row in result["accounts"]:
             address = bytes.fromhex(row["address"][2:])
             self.accounts[row["account"]] = SessionAccount(row["account"], address, row["session_epoch"])
-        behind = self._streams.log_on(result["streams"])
-        if behind:
-            self._resume(behind)
+        self._resumption.want(self._streams.log_on(result["streams"]))
 
     def _take_instruments(self, result: dict[str, Any]) -> None:
         self.instruments.update((row["symbol"], Instrument.of(row)) for row in result["instruments"])
@@ -386,7 +384,7 @@ class VenueClient:
             if params["status"] in SETTLED:
                 self._fills.tell((params["symbol"], params["fill_number"]), None)
         elif method == "replay_complete":
-            self._resuming.difference_update(params["streams"])
+            self._resumption.complete(params["streams"])
         for listener in tuple(self._listeners.get(method, ())):
             try:
                 listener(params)
@@ -397,12 +395,11 @@ class VenueClient:
         """Whether the event is the next of its stream; a gap has the stream resumed."""
         name = params["stream"]
         verdict = self._streams.take(name, params["seq"])
-        if verdict is None and name not in self._resuming:
-            self._resume({name: self._streams.last(name)})
+        if verdict is None:
+            self._resumption.want([name])
         return bool(verdict)
 
     def _resume(self, streams: dict[str, int]) -> None:
-        self._resuming.update(streams)
         self._connection.call_now("session.resume", {"streams": streams}, dict)
 
     def _account_event(self, params: dict[str, Any]) -> None:

@@ -4,7 +4,12 @@ connections.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Final
+
+STREAMS_AT_ONCE: Final = 500
+"""As many streams are resumed by one request: with the longest names they fit a frame."""
 
 
 class StreamPositions:
@@ -40,3 +45,40 @@ class StreamPositions:
     def last(self, name: str) -> int:
         """Return the last sequence delivered on a stream."""
         return self._last.get(name, 0)
+
+
+class Resumption:
+    """Which streams are being resumed and which wait for their turn: a session resumes once at a time.
+
+    ``ask`` is called with the streams to resume and our positions in them.
+    """
+
+    def __init__(self, positions: StreamPositions, ask: Callable[[dict[str, int]], None]) -> None:
+        self._positions = positions
+        self._ask = ask
+        self._under_way: set[str] = set()
+        self._waiting: dict[str, None] = {}
+
+    def want(self, streams: Iterable[str]) -> None:
+        """Have streams resumed that lack events, unless they are being resumed now."""
+        self._waiting.update((name, None) for name in streams if name not in self._under_way)
+        self._go_on()
+
+    def complete(self, streams: Iterable[str]) -> None:
+        """Take in that streams are live again."""
+        self._under_way.difference_update(streams)
+        self._go_on()
+
+    def forget(self) -> None:
+        """The connection is gone, and what was asked on it."""
+        self._under_way.clear()
+        self._waiting.clear()
+
+    def _go_on(self) -> None:
+        if self._under_way or not self._waiting:
+            return
+        next_ones = list(islice(self._waiting, STREAMS_AT_ONCE))
+        for name in next_ones:
+            del self._waiting[name]
+        self._under_way.update(next_ones)
+        self._ask({name: self._positions.last(name) for name in next_ones})

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 HELD_MAX: Final = 10_000
+HELD_BYTES_MAX: Final = 4 * 2**20
 
 
 class StreamKey(NamedTuple):
@@ -26,26 +27,36 @@ class StreamKey(NamedTuple):
 class Replay:
     """One stream of one session, being replayed after sequence ``after``.
 
-    ``passed_event`` is the last event of the shard that had been delivered live when holding began.
+    ``passed_event`` is the last event of the shard that had been delivered live when holding began. While
+    ``dropping``, nothing is held, and holding has to begin anew before the replay can join.
     """
 
     def __init__(self, after: int, passed_event: int) -> None:
         self.last = after
         self.passed_event = passed_event
-        self.overflowed = False
+        self.dropping = False
         self._held: deque[tuple[int, bytes]] = deque()
+        self._held_bytes = 0
 
     def live(self, sequence: int, frame: bytes) -> None:
         """Hold an event that came live; too many drop them all: the records have them soon."""
-        if len(self._held) >= HELD_MAX:
-            self._held.clear()
-            self.overflowed = True
-        if not self.overflowed:
-            self._held.append((sequence, frame))
+        if self.dropping:
+            return
+        if len(self._held) >= HELD_MAX or self._held_bytes + len(frame) > HELD_BYTES_MAX:
+            self.drop()
+            return
+        self._held.append((sequence, frame))
+        self._held_bytes += len(frame)
+
+    def drop(self) -> None:
+        """Hold nothing for now: too much came, or it is not this stream's turn yet."""
+        self._held.clear()
+        self._held_bytes = 0
+        self.dropping = True
 
     def hold_anew(self, passed_event: int) -> None:
-        """Begin to hold again after an overflow; all up to ``passed_event`` will come from the records."""
-        self.overflowed = False
+        """Begin to hold after dropping; all up to ``passed_event`` will come from the records."""
+        self.dropping = False
         self.passed_event = passed_event
 
     def recorded(self, rows: Iterable[tuple[int, bytes]]) -> list[bytes]:
@@ -61,7 +72,7 @@ class Replay:
         """Whether records and live meet, given the event up to which the records were complete when
         read.
         """
-        if self.overflowed:
+        if self.dropping:
             return False
         if recorded_event >= self.passed_event:
             return True
@@ -73,4 +84,5 @@ class Replay:
         if self._held:
             self.last = max(self.last, self._held[-1][0])
         self._held.clear()
+        self._held_bytes = 0
         return frames

@@ -190,6 +190,7 @@ class RequestDesk:
         given = Parameters(params)
         streams = self._streams.read_resume(session, given.value("streams"))
         given.finish()
+        session.begin_resume()
         self._streams.hold(session, streams)
         self._task(session, self._replay(session, list(streams), drained))
         return {}
@@ -203,6 +204,7 @@ class RequestDesk:
                 log.warning("replay waits for the records", error=repr(problem))
                 await asyncio.sleep(RETRY_AFTER_MS / 1000)
             else:
+                session.end_resume()
                 self._metrics.resumes.labels("complete").inc(len(keys))
                 return
 

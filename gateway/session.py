@@ -21,6 +21,7 @@ from gateway.replay import Replay, StreamKey
 
 IN_FLIGHT_LIMIT: Final = 4096
 RETRY_AFTER_MS: Final = 50
+RESUME_RETRY_AFTER_MS: Final = 250
 
 ANYONE: Final = frozenset({"session.logon", "session.logout"})
 PARTICIPANT: Final = frozenset(
@@ -82,6 +83,7 @@ class Session:
         self.in_flight = 0
         self.channels: set[str] = set()
         self.replays: dict[StreamKey, Replay] = {}
+        self.resuming = False
         self._in_flight_limit = in_flight_limit
         self._output = output
         self._out: list[bytes] = []
@@ -139,6 +141,25 @@ class Session:
             raise CommandRefused(
                 f"account {account} is not one this session acts for", Reason.ACCOUNT_NOT_OF_SESSION
             )
+
+    def begin_resume(self) -> None:
+        """Begin to resume streams, until :meth:`end_resume`.
+
+        Raises:
+            OverLimit: That is under way already (708).
+        """
+        if self.resuming:
+            raise OverLimit(
+                "streams are being resumed: wait for replay_complete",
+                limit=1,
+                actual=2,
+                retry_after_ms=RESUME_RETRY_AFTER_MS,
+            )
+        self.resuming = True
+
+    def end_resume(self) -> None:
+        """What was to be resumed is live."""
+        self.resuming = False
 
     # What goes out ----------------------------------------------------------------------------------------
 

@@ -123,9 +123,13 @@ class Streams:
         }
 
     def hold(self, session: Session, streams: Mapping[StreamKey, int]) -> None:
-        """Begin to replay streams to a session: from here on what comes live waits behind the replay."""
+        """Begin to replay streams to a session: from here on what comes live waits behind the replay.
+
+        Each holds what comes live only when its turn has come, so a session holds one stream's at a time.
+        """
         for key, after in streams.items():
             session.replays[key] = Replay(after, self._fan_out.passed.get(key.shard, 0))
+            session.replays[key].drop()
 
     async def replay(self, session: Session, keys: Iterable[StreamKey], drained: Drained) -> None:
         """Send what the held streams missed, each until it is live, then ``replay_complete``."""
@@ -139,7 +143,7 @@ class Streams:
 
     async def _replay_one(self, session: Session, key: StreamKey, replay: Replay, drained: Drained) -> None:
         while session.replays.get(key) is replay:
-            if replay.overflowed:
+            if replay.dropping:
                 replay.hold_anew(self._fan_out.passed.get(key.shard, 0))
             recorded = await self._lag.recorded(key.shard)
             rows = await self._page(key, replay.last)

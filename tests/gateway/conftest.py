@@ -104,7 +104,7 @@ class Venue:
         await self.database.pool.execute(_ADMIN, address_of(ADMIN_KEY))
         for shard in SHARDS:
             self.start_shard(shard)
-            self._run(f"projector {shard}", PostgresProjector(self.database, shard).run())
+            self.start_projector(shard)
         await self.until(lambda: all(shard.status()["phase"] == "serving" for shard in self._shards.values()))
         self._run("outbox", send_outboxes(self.database, ["administration"], SHARDS))
 
@@ -121,6 +121,10 @@ class Venue:
         """Begin a shard's next incarnation."""
         self._shards[shard] = ShardIncarnation(ShardConfig(shard, self.dsn))
         self._run(f"shard {shard}", self._shards[shard].run())
+
+    def start_projector(self, shard: int) -> None:
+        """Begin to project a shard's journal."""
+        self._run(f"projector {shard}", PostgresProjector(self.database, shard).run())
 
     def _run(self, name: str, work: Any) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)

@@ -131,6 +131,29 @@ async def test_a_stream_is_replayed_from_where_the_client_says_and_goes_on_live(
         assert complete[stream] >= last
 
 
+async def test_a_session_resumes_once_at_a_time(market: Any, raw: Any) -> None:
+    account = market.seller.account
+    reader = await raw(market.venue.url)
+    await reader.log_on("seller", market.seller.key, trading=False)
+    async with market.client(market.seller) as client:
+        await market.venue.end("projector 0")
+        await sells(client, account, [1])[0]
+        streams = {f"{account}:ABST-A": 0}
+        assert "result" in await reader.call("session.resume", streams=streams)
+        reader.notifications.clear()
+        for _ in range(3):
+            problem = (await reader.call("session.resume", streams=streams))["error"]
+            assert (problem["code"], problem["data"]["reason"]) == (-32029, 708)
+            assert problem["data"]["retry_after_ms"] > 0
+        market.venue.start_projector(0)
+        received = reader.notifications
+        while not received or received[-1]["method"] != "replay_complete":
+            received.append(await _next(reader))
+        sequences = [message["params"]["seq"] for message in received[:-1]]
+        assert sequences == list(range(1, len(sequences) + 1))
+        assert "result" in await reader.call("session.resume", streams=streams)
+
+
 async def _next(reader: Any) -> Any:
     return json.loads(await asyncio.wait_for(reader.socket.recv(), 20))
 

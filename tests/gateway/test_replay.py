@@ -45,10 +45,37 @@ def test_too_much_held_is_dropped_and_comes_from_the_records(monkeypatch) -> Non
     replay = Replay(0, 0)
     for sequence in range(1, 6):
         replay.live(sequence, frame(sequence))
-    assert replay.overflowed
+    assert replay.dropping
     assert not replay.joined(10**9)
     replay.hold_anew(5)
     replay.live(6, frame(6))
     sent = replay.recorded([(number, frame(number)) for number in range(1, 6)])
     assert replay.joined(5)
     assert sent + replay.rest() == [frame(number) for number in range(1, 7)]
+
+
+def test_what_is_held_is_bounded_in_bytes(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(replay_module, "HELD_BYTES_MAX", 100)
+    replay = Replay(0, 0)
+    replay.live(1, b"x" * 60)
+    replay.live(2, b"x" * 41)
+    assert replay.dropping
+    replay.hold_anew(2)
+    replay.live(3, b"x" * 100)
+    assert not replay.dropping
+    assert replay.recorded([(1, b"1"), (2, b"2")])
+    assert replay.rest() == [b"x" * 100]
+    replay.live(4, b"x" * 100)
+    assert not replay.dropping
+
+
+def test_a_replay_that_waits_its_turn_holds_nothing_and_misses_nothing() -> None:
+    replay = Replay(0, 0)
+    replay.drop()
+    replay.live(1, frame(1))
+    assert not replay.joined(10**9)
+    replay.hold_anew(7)
+    assert not replay.joined(6)
+    assert replay.recorded([(1, frame(1))]) == [frame(1)]
+    assert replay.joined(7)
+    assert replay.rest() == []
