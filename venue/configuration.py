@@ -69,9 +69,7 @@ class ChainSection(_Section):
 
 
 class ContractsSection(_Section):
-    """The venue's contracts on the chain; `abst deploy` prints them. Embedded ones are deployed and
-    remembered.
-    """
+    """The venue's contracts, as `abst deploy` prints them; it settles in `cash` where only that is set."""
 
     dvp: Address = ""
     vault: Address = ""

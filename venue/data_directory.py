@@ -123,7 +123,7 @@ class DataDirectory:
             raise VenueError(
                 ProblemNumber.DATA_DIRECTORY_IN_USE,
                 f"another venue runs on {self.path}",
-                "Stop it, or name another directory with --data-dir.",
+                "Stop it, trade at it with --url, or name another directory with --data-dir.",
             ) from None
         self._lock = lock
 

@@ -69,24 +69,25 @@ class Progress:
 
     @classmethod
     def resume(cls, folder: Path, source: str) -> Self:
-        """Take up the newest unfinished run; VenueError 912 when there is none, 913 when it sent something
-        else.
+        """Take up the newest unfinished run of this source; VenueError 912 when there is no unfinished run,
+        913 when all sent something else.
         """
         records = [RunRecord(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
         unfinished = [record for record in records if not record.finished]
+        same = [record for record in unfinished if record.source == source]
         if not unfinished:
             raise VenueError(
                 ProblemNumber.NOTHING_TO_RESUME,
                 f"there is no unfinished run in {folder}",
                 "Leave --resume out.",
             )
-        if unfinished[-1].source != source:
+        if not same:
             raise VenueError(
                 ProblemNumber.RESUME_DIFFERS,
                 f"the unfinished run {unfinished[-1].name} sent something else than this would",
                 "Name the same files and options, or leave --resume out.",
             )
-        progress = cls(folder, unfinished[-1])
+        progress = cls(folder, same[-1])
         progress._read_answers()
         return progress
 

@@ -49,6 +49,12 @@ def test_the_newest_unfinished_run_is_the_one_to_resume(tmp_path: Path) -> None:
     assert Progress.resume(tmp_path, "tape 1").record.name == "run-2"
 
 
+def test_an_unfinished_run_of_something_else_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    begun(tmp_path, "run-1")
+    begun(tmp_path, "run-2", "demo 3 x 1000")
+    assert Progress.resume(tmp_path, "tape 1").record.name == "run-1"
+
+
 def test_without_an_unfinished_run_there_is_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(VenueError) as caught:
         Progress.resume(tmp_path, "tape 1")
