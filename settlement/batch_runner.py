@@ -16,6 +16,7 @@ from settlement.batch_following import BatchFollowing
 from settlement.batch_submission import BatchSubmission
 from settlement.batching import next_batch
 from settlement.chain import Chain
+from settlement.held_fills import fail_held_fills
 from settlement.instruction import InstructionEvent
 from settlement.postgres_store import (
     create_batch,
@@ -36,6 +37,7 @@ class BatchRunner:
 
     def __init__(self, database: Database, chain: Chain, signer: Signer, config: SettlementConfig) -> None:
         self._database = database
+        self._chain = chain
         self._config = config
         self._submission = BatchSubmission(database, chain, signer, config)
         self._following = BatchFollowing(
@@ -52,7 +54,8 @@ class BatchRunner:
         steps += await self._following.send_signed()
         steps += await self._submission.sign_attested()
         steps += await self._following.send_signed()
-        return steps + await self._following.follow()
+        steps += await self._following.follow()
+        return steps + await fail_held_fills(self._database, self._chain, self._config.deployment.dvp)
 
     async def _take_fills(self) -> int:
         """Make instructions of fills that the projector wrote; hold those whose orders nobody knows."""

@@ -316,7 +316,7 @@ class BatchSubmission:
         """Nothing is signed for a batch whose facts are in doubt.
 
         It is halved until the fill in doubt stands alone, or with those that a once-order binds it to; they
-        are held, and an operator decides about them.
+        are held, and fail when their settlement window has passed.
         """
         if len(halves(facts.fills)) > 1:
             await self.take_apart(row, facts, Blame(split=True), reason)

@@ -1,8 +1,9 @@
 """The life of a settlement instruction: one per fill, a pure table (DESIGN 7).
 
 ``matched → batched → submitted → included → confirmed → final``; beside it ``held`` (by an operator, or
-because the engine would not attest), ``reverted → isolated → failed`` for the fill that cannot settle, and
-``reverted → retried → batched`` for those only in its company. A reorganisation steps back to ``submitted``.
+because the engine would not attest; failed when the settlement window has passed), ``reverted → isolated →
+failed`` for the fill that cannot settle, and ``reverted → retried → batched`` for those only in its company.
+A reorganisation steps back to ``submitted``.
 """
 
 from __future__ import annotations

@@ -237,6 +237,42 @@ async def test_a_fill_whose_signed_orders_are_unknown_is_held_before_anything_is
     assert await market.statuses() == {fills[0]: "held", fills[1]: "batched"}
 
 
+async def test_held_fills_fail_when_their_settlement_window_has_passed_and_not_before(market: Any) -> None:
+    unknown, doubtful = await market.matched(2)
+    await market.rows("delete from engine.order_revision where nonce = 1 and account = 1 returning 1")
+    runner = market.runner()
+    window_s = market.contracts.read(market.contracts.venue.dvp, "settlementWindow")
+    for _ in range(4):
+        await runner.round()
+        await market.refuse_to_attest(doubtful)
+        market.mine()
+    market.contracts.node.pass_time(window_s - 60)
+    market.mine(3)
+    await runner.round()
+    within = await market.statuses()
+    market.contracts.node.pass_time(120)
+    market.mine(3)
+    await market.settle_all(runner)
+
+    assert within == {unknown: "held", doubtful: "held"}
+    assert await market.statuses() == {unknown: "failed", doubtful: "failed"}
+    told = [(each.fill_number, each.reason) for each in await market.commands("settlement")]
+    assert sorted(told) == [(fill, Reason.SETTLEMENT_WINDOW_PASSED) for fill in (unknown, doubtful)]
+
+
+async def test_a_held_fill_that_is_settled_on_chain_never_fails(market: Any) -> None:
+    fills = await market.matched(1)
+    runner = market.runner()
+    await market.settle_all(runner)
+    await market.rows("update settlement.instruction set status = 'held' returning 1")
+    window_s = market.contracts.read(market.contracts.venue.dvp, "settlementWindow")
+    market.contracts.node.pass_time(window_s + 60)
+    market.mine(3)
+    await runner.round()
+
+    assert await market.statuses() == dict.fromkeys(fills, "held")
+
+
 async def test_every_fill_of_a_once_order_settles_in_one_batch(market: Any) -> None:
     fills = await market.matched(2)
     once = market.buy(market.traders["b1"], kind=KIND_ONCE, quantity_lots=4)
