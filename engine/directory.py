@@ -141,7 +141,8 @@ class Directory:
                 changed.clear()
                 await self.refresh(connection)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), every_seconds)
+                    async with asyncio.timeout(every_seconds):
+                        await changed.wait()
         finally:
             if not connection.is_closed():
                 await connection.remove_listener(CHANNEL, on_change)

@@ -53,7 +53,8 @@ class KeeperConsumer:
             if not await self.step():
                 await self.save()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._woken.wait()
 
     async def step(self) -> bool:
         """Take the events of some journal rows; returns whether there were any."""

@@ -117,4 +117,5 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 async def _pause(stop: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), _PAUSE_SECONDS)
+        async with asyncio.timeout(_PAUSE_SECONDS):
+            await stop.wait()

@@ -41,7 +41,8 @@ class Notifications:
             ConnectionError: The connection is lost.
         """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds_max)
+            async with asyncio.timeout(seconds_max):
+                await self._woken.wait()
         if self._lost:
             raise ConnectionError(f"the connection that listened on {', '.join(self._channels)} is lost")
         self._woken.clear()

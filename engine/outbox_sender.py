@@ -47,7 +47,8 @@ class OutboxSender:
                 self._woken.clear()
                 if not await self._send_some():
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
+                        async with asyncio.timeout(_POLL_SECONDS):
+                            await self._woken.wait()
         finally:
             await self._link.close()
 

@@ -83,7 +83,8 @@ class SettlementFeed:
                 self._track = NumberTrack(await listener.fetchval(_LAST))
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_S)
+                    async with asyncio.timeout(POLL_S):
+                        await self._woken.wait()
                 self._woken.clear()
                 await self._tell_new(self._track)
         finally:

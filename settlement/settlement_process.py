@@ -106,7 +106,8 @@ async def _rounds(
             steps = 0
         if not steps:
             with suppress(TimeoutError):
-                await asyncio.wait_for(called.wait(), poll_s)
+                async with asyncio.timeout(poll_s):
+                    await called.wait()
 
 
 async def _send_outboxes(config: SettlementConfig, database: Database) -> None:
@@ -146,7 +147,8 @@ async def _until(stop: asyncio.Event, life: Coroutine[Any, Any, None]) -> None:
 
 async def _pause(stop: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), _PAUSE_S)
+        async with asyncio.timeout(_PAUSE_S):
+            await stop.wait()
 
 
 async def _raise_when(lost: asyncio.Event) -> None:

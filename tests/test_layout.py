@@ -124,3 +124,14 @@ def test_continuous_integration_runs_only_what_the_readme_says() -> None:
     commands = re.findall(r"^make .*$", script, re.MULTILINE)
     assert commands == ["make test"]
     assert all(command in (ROOT / "README.md").read_text() for command in commands)
+
+
+def test_no_wait_can_swallow_a_cancellation() -> None:
+    """Before Python 3.12 ``asyncio.wait_for`` loses a cancellation that comes as its wait ends."""
+    callers = [
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in sources(package, ".py")
+        if "asyncio.wait_for(" in path.read_text()
+    ]
+    assert callers == [], "use `async with asyncio.timeout(...)`"

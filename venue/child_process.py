@@ -86,7 +86,8 @@ class ChildProcess:
         assert self._process is not None
         self._process.send_signal(self._stop_signal)
         try:
-            await asyncio.wait_for(self._process.wait(), self._stop_seconds)
+            async with asyncio.timeout(self._stop_seconds):
+                await self._process.wait()
         except TimeoutError:
             self.kill()
             await self._process.wait()

@@ -169,7 +169,8 @@ class EmbeddedStack:
         child = self.new_process("prepare")
         await child.start()
         try:
-            how = await asyncio.wait_for(child.wait(), _PREPARE_SECONDS_MAX)
+            async with asyncio.timeout(_PREPARE_SECONDS_MAX):
+                how = await child.wait()
         finally:
             await child.stop()
         if how != "ended with exit code 0":

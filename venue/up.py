@@ -69,7 +69,8 @@ class _Up:
         beats = 0
         while not stop.is_set():
             try:
-                await asyncio.wait_for(stop.wait(), _REFRESH_SECONDS)
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    await stop.wait()
             except TimeoutError:
                 beats += 1
             if self._console.is_terminal and beats % _MEMORY_EVERY == 0:
