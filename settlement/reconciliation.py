@@ -14,6 +14,7 @@ from typing import Any, Final
 import asyncpg
 
 from engine.database import Database
+from settlement.answered_outcomes import read_answered_outcomes
 from settlement.batch_following import READER as RUNNER
 from settlement.chain import Call, Chain
 from settlement.comparison import BreakKind, Comparison, store_comparisons
@@ -47,6 +48,7 @@ class Reconciliation:
 
     async def round(self) -> int:
         """Compare once, store what differs; returns 0, so that the next round waits its turn."""
+        await read_answered_outcomes(self._database)
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -57,12 +59,13 @@ class Reconciliation:
             holdings = await connection.fetch(_EXPECTED_HOLDINGS, block)
             tokens = await _tokens(connection)
             decided, checked = await self._newly_decided(connection, block, tokens)
-            comparisons = await compare_ledger(connection)
-        comparisons += await self._compare_vault(block, holdings)
-        comparisons += await self._compare_locks(block, holdings, tokens)
-        comparisons += await self._compare_bits(block, decided)
+            compared = await compare_ledger(connection)
+            as_of = await connection.fetchval("select now()")
+        compared |= await self._compare_vault(block, holdings)
+        compared[BreakKind.LOCKED_TOKENS] = await self._compare_locks(block, holdings, tokens)
+        compared[BreakKind.FILL_BIT] = await self._compare_bits(block, decided)
         async with self._database.transaction() as connection:
-            await store_comparisons(connection, comparisons, block)
+            await store_comparisons(connection, compared, block, as_of)
         self._bits_checked = checked
         return 0
 
@@ -74,22 +77,28 @@ class Reconciliation:
             return None
         return min(positions[RUNNER].block_number, *watched)
 
-    async def _compare_vault(self, block: int, holdings: Sequence[Any]) -> list[Comparison]:
-        """Entries of every account, their sum, and that the vault's balance covers them."""
-        venue, vault = self._config.deployment, contract_abi(ContractName.VAULT)
-        cash = contract_abi(ContractName.TEST_CASH)
+    async def _compare_vault(self, block: int, holdings: Sequence[Any]) -> dict[BreakKind, list[Comparison]]:
+        """Entries of every account against the tables, their sum, and that the vault covers them."""
+        venue, abi = self._config.deployment, contract_abi(ContractName.VAULT)
         expected = {row["address"]: int(row["amount"]) for row in holdings if row["tranche"] == CASH}
-        calls = [Call(venue.vault, vault.call("entryOf", venue.cash, address)) for address in expected]
-        calls.append(Call(venue.vault, vault.call("totalEntries", venue.cash)))
-        calls.append(Call(venue.cash, cash.call("balanceOf", venue.vault)))
-        *entries, total, balance = await self._values(calls, block)
-        found = [
-            Comparison(BreakKind.VAULT_ENTRY, "0x" + address.hex(), amount, entry)
-            for (address, amount), entry in zip(expected.items(), entries, strict=True)
-        ]
-        found.append(Comparison(BreakKind.VAULT_TOTAL, "vault", sum(expected.values()), total))
-        found.append(Comparison(BreakKind.VAULT_BALANCE, "vault", total, balance, at_least=True))
-        return found
+        addresses = sorted(expected)
+        calls = [Call(venue.vault, abi.call("entryOf", venue.cash, address)) for address in addresses]
+        calls.append(Call(venue.vault, abi.call("totalEntries", venue.cash)))
+        balance_of = contract_abi(ContractName.TEST_CASH).call("balanceOf", venue.vault)
+        *values, total, balance = await self._values([*calls, Call(venue.cash, balance_of)], block)
+        entries = dict(zip(addresses, values, strict=True))
+        return {
+            BreakKind.VAULT_ENTRY: [
+                Comparison(BreakKind.VAULT_ENTRY, "0x" + address.hex(), expected.get(address, 0), entry)
+                for address, entry in entries.items()
+            ],
+            BreakKind.VAULT_TOTAL: [
+                Comparison(BreakKind.VAULT_TOTAL, "vault", sum(expected.values()), total)
+            ],
+            BreakKind.VAULT_BALANCE: [
+                Comparison(BreakKind.VAULT_BALANCE, "vault", total, balance, at_least=True)
+            ],
+        }
 
     async def _compare_locks(
         self, block: int, holdings: Sequence[Any], tokens: dict[int, tuple[str, bytes]]
@@ -109,13 +118,16 @@ class Reconciliation:
         ]
 
     async def _compare_bits(self, block: int, decided: Sequence[_Decided]) -> list[Comparison]:
-        """The contract's bit of every newly decided fill."""
+        """The contract's bit of every newly decided fill; undecided while more wait to be looked at."""
         dvp, address = contract_abi(ContractName.DVP), self._config.deployment.dvp
         calls = [Call(address, dvp.call("isSettled", fill.token, fill.fill_number)) for fill in decided]
-        return [
+        found = [
             Comparison(BreakKind.FILL_BIT, fill.subject, int(fill.final), bit)
             for fill, bit in zip(decided, await self._values(calls, block), strict=True)
         ]
+        if len(decided) == FILL_BITS_AT_ONCE:
+            found.append(Comparison(BreakKind.FILL_BIT, "fills not looked at yet", 0, 0, decided=False))
+        return found
 
     async def _newly_decided(
         self, connection: asyncpg.Connection, block: int, tokens: dict[int, tuple[str, bytes]]

@@ -8,7 +8,10 @@ from typing import Final
 
 import asyncpg
 
-from settlement.comparison import Break, open_breaks
+from settlement.comparison import Break, Undecided, long_undecided, open_breaks
+
+RECONCILED_WITHIN_S: Final = 60.0
+"""While there is activity, everything must have been compared within so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,10 @@ class SettlementStatus:
     ``batches`` and ``instructions``: how many by state. ``unsettled``: fills neither final nor failed, those
     without an instruction yet included, and ``oldest_unsettled_s``, the age of the oldest, None without one.
     ``fails``: fills that failed; ``held``: that wait for an operator. ``gas_used`` and ``fills_final`` are of
-    final batches. ``breaks``: open ones, oldest first. ``reconciled_block``: the block of the last
-    comparison, None before the first; ``reconciled_age_s``: how long ago.
+    final batches. ``breaks``: open ones, oldest first. ``undecided``: what could not be compared for many
+    runs in a row. ``reconciled_block``: the block of the last run that compared everything, None before the
+    first; ``reconciled_age_s``: how long ago the tables were as it saw them. ``active_age_s``: how long ago
+    a shard or settlement last did something, None when nothing ever happened; ``begun_age_s``: the first.
     """
 
     batches: Mapping[str, int]
@@ -31,13 +36,28 @@ class SettlementStatus:
     fills_final: int
     gas_used: int
     breaks: list[Break]
+    undecided: list[Undecided]
     reconciled_block: int | None
     reconciled_age_s: float | None
+    active_age_s: float | None
+    begun_age_s: float | None
 
     @property
     def gas_per_fill(self) -> float | None:
         """Gas of final batches over their fills; None before the first."""
         return self.gas_used / self.fills_final if self.fills_final else None
+
+    @property
+    def is_reconciled(self) -> bool:
+        """Whether everything was compared since the last activity (or lately, while it goes on) and found
+        right.
+        """
+        if self.breaks or self.undecided:
+            return False
+        if self.active_age_s is None or self.begun_age_s is None:
+            return True
+        compared_s = self.begun_age_s if self.reconciled_age_s is None else self.reconciled_age_s
+        return compared_s <= self.active_age_s or compared_s <= RECONCILED_WITHIN_S
 
 
 async def settlement_status(connection: asyncpg.Connection) -> SettlementStatus:
@@ -51,6 +71,8 @@ async def settlement_status(connection: asyncpg.Connection) -> SettlementStatus:
         final = await connection.fetchrow(_FINAL)
         run = await connection.fetchrow(_LAST_RUN)
         breaks = await open_breaks(connection)
+        undecided = await long_undecided(connection)
+        activity = await connection.fetchrow(_ACTIVITY)
     by_status = {row["status"]: row["count"] for row in instructions}
     return SettlementStatus(
         batches={row["status"]: row["count"] for row in batches},
@@ -62,8 +84,11 @@ async def settlement_status(connection: asyncpg.Connection) -> SettlementStatus:
         fills_final=final["fills"],
         gas_used=final["gas"],
         breaks=breaks,
+        undecided=undecided,
         reconciled_block=run["block_number"] if run else None,
         reconciled_age_s=run["age_s"] if run else None,
+        active_age_s=activity["active_age_s"],
+        begun_age_s=activity["begun_age_s"],
     )
 
 
@@ -79,6 +104,22 @@ from settlement.batch where status = 'final'
 """
 
 _LAST_RUN: Final = """
-select block_number, extract(epoch from clock_timestamp() - at)::float8 as age_s
-from settlement.reconciliation_run order by run desc limit 1
+select block_number, extract(epoch from clock_timestamp() - as_of)::float8 as age_s
+from settlement.reconciliation_run where complete order by run desc limit 1
+"""
+
+_ACTIVITY: Final = """
+with acts as (
+    select begun.written_at as began, latest.written_at as ended from engine.lease l
+    cross join lateral (
+        select written_at from engine.journal where shard = l.shard order by row limit 1) begun
+    cross join lateral (
+        select written_at from engine.journal where shard = l.shard order by row desc limit 1) latest
+    union all
+    select (select at from settlement.transition order by transition limit 1),
+        (select at from settlement.transition order by transition desc limit 1)
+)
+select extract(epoch from clock_timestamp() - max(ended))::float8 as active_age_s,
+    extract(epoch from clock_timestamp() - min(began))::float8 as begun_age_s
+from acts
 """
