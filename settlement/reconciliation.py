@@ -20,6 +20,7 @@ from settlement.chain import Call, Chain
 from settlement.comparison import BreakKind, Comparison, store_comparisons
 from settlement.contract_abi import ContractName, contract_abi
 from settlement.ledger_comparison import compare_ledger
+from settlement.ledger_holdings import LedgerHolding, cash_holdings, token_holdings
 from settlement.settlement_config import SettlementConfig
 from settlement.telling import CASH
 from settlement.watch_position import read_positions
@@ -60,9 +61,12 @@ class Reconciliation:
             tokens = await _tokens(connection)
             decided, checked = await self._newly_decided(connection, block, tokens)
             compared = await compare_ledger(connection)
+            cash = await cash_holdings(connection, block)
+            lots = await token_holdings(connection, block)
             as_of = await connection.fetchval("select now()")
-        compared |= await self._compare_vault(block, holdings)
+        compared |= await self._compare_vault(block, holdings, cash)
         compared[BreakKind.LOCKED_TOKENS] = await self._compare_locks(block, holdings, tokens)
+        compared[BreakKind.DELIVERABLE] = await self._compare_deliverable(block, lots, tokens)
         compared[BreakKind.FILL_BIT] = await self._compare_bits(block, decided)
         async with self._database.transaction() as connection:
             await store_comparisons(connection, compared, block, as_of)
@@ -77,11 +81,13 @@ class Reconciliation:
             return None
         return min(positions[RUNNER].block_number, *watched)
 
-    async def _compare_vault(self, block: int, holdings: Sequence[Any]) -> dict[BreakKind, list[Comparison]]:
-        """Entries of every account against the tables, their sum, and that the vault covers them."""
+    async def _compare_vault(
+        self, block: int, holdings: Sequence[Any], cash: Sequence[LedgerHolding]
+    ) -> dict[BreakKind, list[Comparison]]:
+        """Entries of every account against tables and ledger, their sum, and that the vault covers them."""
         venue, abi = self._config.deployment, contract_abi(ContractName.VAULT)
         expected = {row["address"]: int(row["amount"]) for row in holdings if row["tranche"] == CASH}
-        addresses = sorted(expected)
+        addresses = sorted({*expected, *(holding.address for holding in cash)})
         calls = [Call(venue.vault, abi.call("entryOf", venue.cash, address)) for address in addresses]
         calls.append(Call(venue.vault, abi.call("totalEntries", venue.cash)))
         balance_of = contract_abi(ContractName.TEST_CASH).call("balanceOf", venue.vault)
@@ -98,6 +104,7 @@ class Reconciliation:
             BreakKind.VAULT_BALANCE: [
                 Comparison(BreakKind.VAULT_BALANCE, "vault", total, balance, at_least=True)
             ],
+            BreakKind.LEDGER_VAULT: [_ledger_vault(holding, entries[holding.address]) for holding in cash],
         }
 
     async def _compare_locks(
@@ -115,6 +122,29 @@ class Reconciliation:
                 locked,
             )
             for row, locked in zip(rows, await self._values(calls, block), strict=True)
+        ]
+
+    async def _compare_deliverable(
+        self, block: int, lots: Sequence[LedgerHolding], tokens: dict[int, tuple[str, bytes]]
+    ) -> list[Comparison]:
+        """That the contract would deliver what each account has in its shard."""
+        token = contract_abi(ContractName.TRANCHE_TOKEN)
+        calls = [
+            Call(tokens[holding.tranche][1], token.call(function, holding.address))
+            for holding in lots
+            for function in ("lockedOf", "balanceOf", "getFrozenTokens")
+        ]
+        words = iter(await self._values(calls, block))
+        return [
+            Comparison(
+                BreakKind.DELIVERABLE,
+                f"{tokens[holding.tranche][0]} account {holding.account}",
+                holding.held - holding.ahead,
+                min(locked, balance - frozen),
+                at_least=True,
+                decided=holding.decided,
+            )
+            for holding, locked, balance, frozen in zip(lots, words, words, words, strict=True)
         ]
 
     async def _compare_bits(self, block: int, decided: Sequence[_Decided]) -> list[Comparison]:
@@ -144,6 +174,16 @@ class Reconciliation:
     async def _values(self, calls: Sequence[Call], block: int) -> list[int]:
         """What calls return on the state after a block, each one number."""
         return [int.from_bytes(found, "big") for found in await self._chain.calls(calls, block)]
+
+
+def _ledger_vault(holding: LedgerHolding, entry: int) -> Comparison:
+    return Comparison(
+        BreakKind.LEDGER_VAULT,
+        f"account {holding.account}",
+        entry + holding.ahead,
+        holding.held,
+        decided=holding.decided,
+    )
 
 
 def _decided(row: Any, tokens: dict[int, tuple[str, bytes]]) -> _Decided:

@@ -177,6 +177,13 @@ async def vault_robbed(market: Any, wrong: bool) -> None:
     await look(market)
 
 
+async def tokens_frozen(market: Any, wrong: bool) -> None:
+    contracts, function = market.contracts, "freezePartialTokens" if wrong else "unfreezePartialTokens"
+    seller = address_of(market.traders["s1"])
+    contracts.act(contracts.keys.issuer, contracts.tranche.token, function, seller, 500)
+    await look(market)
+
+
 async def end_shown_otherwise(market: Any, wrong: bool) -> None:
     await market.rows(
         "update settlement.transition set status = $1 where fill_number = 2 and status in ('final', 'failed')"
@@ -198,8 +205,20 @@ async def cash_of_the_keeper_short(market: Any, wrong: bool) -> None:
     await market.rows(change, 5 if wrong else -5, market.account_of_name("b1"))
 
 
+async def cash_nobody_deposited(market: Any, wrong: bool) -> None:
+    change = (
+        "update engine.cash set deposited_minor = deposited_minor + $1, free_minor = free_minor + $1"
+        " where account = $2 returning 1"
+    )
+    await market.rows(change, 5 if wrong else -5, market.account_of_name("b1"))
+
+
 async def tokens_of_a_shard_short(market: Any, wrong: bool) -> None:
     await set_balance(market, market.tranche, "s2", 998 - wrong)
+
+
+async def tokens_nobody_has(market: Any, wrong: bool) -> None:
+    await set_balance(market, market.tranche, "b1", 2 + wrong)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +227,7 @@ async def tokens_of_a_shard_short(market: Any, wrong: bool) -> None:
         (deposit_gone, {BreakKind.VAULT_ENTRY, BreakKind.VAULT_TOTAL}),
         (vault_robbed, {BreakKind.VAULT_BALANCE}),
         (lock_gone, {BreakKind.LOCKED_TOKENS}),
+        (tokens_frozen, {BreakKind.DELIVERABLE}),
         (end_shown_otherwise, {BreakKind.FILL_BIT}),
         (
             outcome_lost,
@@ -215,10 +235,12 @@ async def tokens_of_a_shard_short(market: Any, wrong: bool) -> None:
         ),
         (
             cash_of_a_shard_short,
-            {BreakKind.LEDGER_CASH, BreakKind.CASH_IN_SHARDS},
+            {BreakKind.LEDGER_VAULT, BreakKind.LEDGER_CASH, BreakKind.CASH_IN_SHARDS},
         ),
         (cash_of_the_keeper_short, {BreakKind.KEEPER_BOOKS}),
+        (cash_nobody_deposited, {BreakKind.LEDGER_VAULT}),
         (tokens_of_a_shard_short, {BreakKind.LEDGER_TOKENS}),
+        (tokens_nobody_has, {BreakKind.LEDGER_TOKENS, BreakKind.DELIVERABLE}),
     ],
 )
 async def test_what_is_wrong_is_a_break_of_its_kind_until_it_is_right(
@@ -264,6 +286,76 @@ async def test_a_forced_transfer_of_locked_tokens_is_no_break_because_it_is_seen
     assert await compare(settled) == []
 
 
+async def test_tokens_that_the_shard_owes_are_not_among_those_it_has(applied: Any) -> None:
+    contracts, seller = applied.contracts, address_of(applied.traders["s1"])
+    contracts.act(contracts.keys.issuer, contracts.tranche.token, "forcedTransfer",
+                  seller, address_of(applied.traders["s2"]), 500)  # fmt: skip
+    await look(applied)
+    await answer_all(applied)
+    await applied.watcher().round()
+    before = await kinds(applied)
+    await set_balance(applied, applied.tranche, "s1", 998, owed=500)
+    await set_balance(applied, applied.tranche, "s2", 1_498)
+
+    assert before == {BreakKind.LEDGER_TOKENS, BreakKind.DELIVERABLE}
+    assert await compare(applied) == []
+    assert (await last_run(applied))["complete"]
+
+
+async def test_a_withdrawal_is_a_break_until_the_ledger_has_deducted_it(applied: Any) -> None:
+    contracts, key = applied.contracts, applied.traders["b1"]
+    entry = contracts.cash_of(key)
+    contracts.act(key, contracts.venue.vault, "registerPayoutAddress", address_of(key), True)
+    contracts.act(key, contracts.venue.vault, "requestWithdrawal", contracts.venue.cash, 10, address_of(key))
+    contracts.node.pass_time(2 * 24 * 3600)
+    contracts.act(key, contracts.venue.vault, "executeWithdrawal", contracts.venue.cash)
+    await look(applied)
+    found = await compare(applied)
+    account = applied.account_of_name("b1")
+    await applied.rows("update engine.cash set deposited_minor = deposited_minor - 10 where account = $1"
+                       " returning 1", account)  # fmt: skip
+    await applied.rows("update engine.cash_transfer set amount_minor = amount_minor - 10 where account = $1"
+                       " returning 1", account)  # fmt: skip
+    await set_balance(applied, 0, "b1", entry - 10)
+
+    assert found == [(BreakKind.LEDGER_VAULT, entry - 10, entry)]
+    assert await compare(applied) == []
+
+
+async def test_an_account_that_withdraws_above_the_block_is_compared_later(applied: Any) -> None:
+    address = address_of(applied.traders["b1"])
+    await applied.rows(
+        "insert into settlement.chain_event values ('\\x01', 0, 1000000, '\\x02', '\\x03', 'Withdrawn', 0,"
+        " $1, 10, 0, 'seen') returning 1",
+        address,
+    )
+    await set_balance(applied, 0, "b1", applied.contracts.cash_of(applied.traders["b1"]) - 10)
+    assert BreakKind.LEDGER_VAULT not in await kinds(applied)
+    assert await undecided(applied) == {BreakKind.LEDGER_VAULT}
+
+
+async def test_the_ledger_may_be_ahead_of_the_block_by_fills_and_deposits(applied: Any) -> None:
+    before = "update settlement.watch_position set block_number = $1 where reader = 'batches' returning 1"
+    block = (await applied.rows("select min(block_number) as block from settlement.batch"))[0]["block"]
+    await applied.rows(before, block - 1)
+    applied.contracts.deposit(applied.traders["s1"], 500)
+    applied.mine(2)
+    await applied.watcher().round()
+    assert await compare(applied) == []
+    assert (await last_run(applied))["block_number"] == block - 1
+    assert await undecided(applied) == set()
+
+
+async def test_cash_of_an_address_without_an_account_at_the_keeper_is_not_in_the_ledger(applied: Any) -> None:
+    key = applied.contracts.investor("late", cash=700)
+    await look(applied)
+    await applied.open_account(key)
+    assert await compare(applied) == []
+    await applied.watcher().round()
+    assert await compare(applied) == []
+    assert await applied.rows("select from engine.cash where deposited_minor = 700") != []
+
+
 async def test_cash_is_compared_when_the_keeper_has_taken_what_the_balances_show(applied: Any) -> None:
     transfer = "update engine.cash_transfer set state = $1 where account = $2 returning 1"
     position = "update engine.consumer_position set event = event + $1 returning 1"
@@ -274,7 +366,7 @@ async def test_cash_is_compared_when_the_keeper_has_taken_what_the_balances_show
     await applied.rows(transfer, "sent", applied.account_of_name("b1"))
     assert await compare(applied) == []
     assert await undecided(applied) == {
-        BreakKind.LEDGER_CASH, BreakKind.KEEPER_BOOKS, BreakKind.CASH_IN_SHARDS
+        BreakKind.LEDGER_VAULT, BreakKind.LEDGER_CASH, BreakKind.KEEPER_BOOKS, BreakKind.CASH_IN_SHARDS
     }  # fmt: skip
     assert not (await last_run(applied))["complete"]
 
