@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 FRAME_BYTES_MAX: Final = 16 * 2**20
 """Longest frame from a shard."""
@@ -21,7 +21,7 @@ CLIENT_FRAME_BYTES_MAX: Final = 2**20
 
 _HEAD: Final = struct.Struct("<IB")
 _U32: Final = struct.Struct("<I")
-_HELLO: Final = struct.Struct("<II")
+_HELLO: Final = struct.Struct("<II32s")
 _PULL: Final = struct.Struct("<QI")
 _WELCOME: Final = struct.Struct("<IQQQ")
 _EVENTS: Final = struct.Struct("<Q")
@@ -58,6 +58,7 @@ class ErrorCode(IntEnum):
     INCARNATION_OVER = 3
     NOT_READY = 4
     MALFORMED_RECORDS = 5
+    WRONG_SECRET = 6
 
 
 class FrameError(ValueError):
@@ -73,6 +74,14 @@ class Frame(NamedTuple):
 
     type: int
     payload: bytes
+
+
+class Hello(NamedTuple):
+    """Who a client says it is; ``secret`` is to prove it."""
+
+    source: int
+    incarnation: int
+    secret: bytes
 
 
 class Welcome(NamedTuple):
@@ -139,7 +148,7 @@ def _frame(frame_type: int, *parts: bytes) -> bytes:
     return b"".join((_HEAD.pack(1 + sum(map(len, parts)), frame_type), *parts))
 
 
-def _read(layout: struct.Struct, payload: bytes, what: str) -> tuple[int, ...]:
+def _read(layout: struct.Struct, payload: bytes, what: str) -> tuple[Any, ...]:
     if len(payload) != layout.size:
         raise FrameError(
             ErrorCode.MALFORMED_FRAME, f"{what} of {len(payload)} bytes instead of {layout.size}"
@@ -150,15 +159,14 @@ def _read(layout: struct.Struct, payload: bytes, what: str) -> tuple[int, ...]:
 # -- from a client
 
 
-def hello(source: int, incarnation: int) -> bytes:
-    """Say who sends; source 0 only reads."""
-    return _frame(ClientFrame.HELLO, _HELLO.pack(source, incarnation))
+def hello(source: int, incarnation: int, secret: bytes) -> bytes:
+    """Say who sends, and prove it by the source's 32-byte secret; source 0 only reads."""
+    return _frame(ClientFrame.HELLO, _HELLO.pack(source, incarnation, secret))
 
 
-def read_hello(payload: bytes) -> tuple[int, int]:
-    """Return (source, incarnation)."""
-    source, incarnation = _read(_HELLO, payload, "HELLO")
-    return source, incarnation
+def read_hello(payload: bytes) -> Hello:
+    """Return who sends."""
+    return Hello(*_read(_HELLO, payload, "HELLO"))
 
 
 def commands(records: Sequence[bytes], sides: Iterable[bytes]) -> bytes:
@@ -219,7 +227,8 @@ def ask_book(tranche: int) -> bytes:
 
 def read_ask_book(payload: bytes) -> int:
     """Return the tranche asked for."""
-    return _read(_U32, payload, "BOOK")[0]
+    tranche: int = _read(_U32, payload, "BOOK")[0]
+    return tranche
 
 
 def ping(payload: bytes = b"") -> bytes:

@@ -19,6 +19,7 @@ from engine.shard_clock import ShardClock
 from engine.shard_core import ShardCore
 from engine.shard_server import ShardServer
 from engine.shard_service import ShardService
+from engine.source_secrets import PostgresSecrets
 
 LEASE_CHECK_SECONDS: Final = 1.0
 TIMER_SECONDS: Final = 0.25
@@ -92,7 +93,7 @@ class ShardIncarnation:
             self._clock.compare(lease.taken_at_ns)
             core, events = await self._recover(journal, lease)
             service = ShardService(core, journal, lease, clock=self._clock, events=events)
-            await self._serve(service, journal, lease)
+            await self._serve(ShardServer(service, PostgresSecrets(database)), service, journal, lease)
         finally:
             journal.close()
             await database.close()
@@ -113,8 +114,10 @@ class ShardIncarnation:
         )
         return core, events
 
-    async def _serve(self, service: ShardService, journal: Journal, lease: Lease) -> NoReturn:
-        self._service, server = service, ShardServer(service)
+    async def _serve(
+        self, server: ShardServer, service: ShardService, journal: Journal, lease: Lease
+    ) -> NoReturn:
+        self._service = service
         try:
             address = await server.start(self.config.host, self.config.port)
             await journal.publish(lease.epoch, address)

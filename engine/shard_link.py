@@ -1,10 +1,10 @@
 """A client's link to one shard, for gateways, outbox senders and consumers of events.
 
-It finds the shard by its lease row, numbers and sends commands, sends again what a shard that died had not
-made durable, and pulls events from a position, each exactly once and in order. It reconnects for ever, until
-closed or until a later incarnation of its source was heard. What it holds is bounded: unconfirmed commands by
-``unconfirmed_bytes_max`` (:class:`LinkFullError` beyond), events by not pulling more while the consumer has
-not taken what was pulled.
+It finds the shard by its lease row and proves itself by the source's secret, numbers and sends commands,
+sends again what a shard that died had not made durable, and pulls events from a position, each exactly once
+and in order. It reconnects for ever, until closed or until a later incarnation of its source was heard. What
+it holds is bounded: unconfirmed commands by ``unconfirmed_bytes_max`` (:class:`LinkFullError` beyond), events
+by not pulling more while the consumer has not taken what was pulled.
 
 Errors::
 
@@ -38,6 +38,10 @@ UNCONFIRMED_BYTES_MAX: Final = 32 * 2**20
 PULL_BYTES: Final = 512 * 1024
 _PULLED_RUNS_MAX: Final = 4
 _READ_BYTES: Final = 256 * 1024
+_LOOK_UP: Final = """
+select (select address from engine.lease where shard = $1),
+       (select secret from engine.source where source = $2)
+"""
 _CAUSE: Final = struct.Struct("<3xBII4xQQ")
 
 log = structlog.get_logger()
@@ -122,6 +126,7 @@ class ShardLink:
         self._timing = timing or LinkTiming()
         self._task: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._hello = b""
         self._unconfirmed = UnconfirmedCommands(source, incarnation)
         self._to_send = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
@@ -257,20 +262,26 @@ class ShardLink:
     async def _connect(self) -> None:
         """Connect once and serve the connection until it ends, by an exception."""
         async with asyncio.timeout(self._timing.connect_max):
-            address = await self._database.pool.fetchval(
-                "select address from engine.lease where shard = $1", self.shard
-            )
-            if not address:
-                raise ConnectionError(f"nobody serves shard {self.shard} yet")
-            host, _, port = address.rpartition(":")
+            host, port = await self._look_up()
             reader, self._writer = await asyncio.open_connection(host, int(port))
         try:
-            self._write(frames.hello(self.source, self.incarnation))
+            self._write(self._hello)
             await _first_ended(self._read(reader), self._send_commands(self._writer), self._ping())
         finally:
             self._writer.close()
             self._writer = None
             self._pulling = self._progress_asked = False
+
+    async def _look_up(self) -> tuple[str, str]:
+        """Return where the shard listens, having learnt the source's secret."""
+        address, secret = await self._database.pool.fetchrow(_LOOK_UP, self.shard, self.source)
+        if not address:
+            raise ConnectionError(f"nobody serves shard {self.shard} yet")
+        if secret is None:
+            raise ConnectionError(f"there is no source {self.source}")
+        self._hello = frames.hello(self.source, self.incarnation, secret)
+        host, _, port = address.rpartition(":")
+        return host, port
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         loop, cutter = asyncio.get_running_loop(), FrameReader()
@@ -305,7 +316,7 @@ class ShardLink:
 
     def _ask_progress(self, writer: asyncio.StreamWriter | None) -> None:
         if writer is self._writer:
-            self._write(frames.hello(self.source, self.incarnation))
+            self._write(self._hello)
 
     def _write(self, frame: bytes) -> None:
         if self._writer is not None:

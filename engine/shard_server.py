@@ -6,24 +6,28 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+import asyncpg
 import structlog
 
 from engine import frames
 from engine.command_batch import CommandBatch
-from engine.frames import ClientFrame, ErrorCode, Frame, FrameError, FrameReader
+from engine.frames import ClientFrame, ErrorCode, Frame, FrameError, FrameReader, Hello
 from engine.shard_service import NotServingError, ShardService
+from engine.source_secrets import Secrets, proves
 
 READ_BYTES: Final = 256 * 1024
 _LINGER_SECONDS: Final = 1.0
+_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 log = structlog.get_logger()
 
 
 class ShardServer:
-    """Serves one :class:`ShardService` until closed."""
+    """Serves one :class:`ShardService` until closed, to those who know a secret of ``secrets``."""
 
-    def __init__(self, service: ShardService) -> None:
+    def __init__(self, service: ShardService, secrets: Secrets) -> None:
         self._service = service
+        self._secrets = secrets
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -47,7 +51,7 @@ class ShardServer:
         self._connections.add(task)
         self._service.metrics.connections.inc()
         try:
-            await _Connection(self._service, reader, writer).run()
+            await _Connection(self._service, self._secrets, reader, writer).run()
         except asyncio.CancelledError:
             pass  # close() did it; the stream protocol would log it
         finally:
@@ -60,9 +64,14 @@ class _Connection:
     """One client, from HELLO to the end of its stream."""
 
     def __init__(
-        self, service: ShardService, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        service: ShardService,
+        secrets: Secrets,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         self._service = service
+        self._secrets = secrets
         self._reader = reader
         self._writer = writer
         self._frames = FrameReader(frames.CLIENT_FRAME_BYTES_MAX)
@@ -112,11 +121,23 @@ class _Connection:
             raise FrameError(ErrorCode.MALFORMED_FRAME, f"no frame of type {frame.type}")
 
     async def _hello(self, payload: bytes) -> None:
-        source = frames.read_hello(payload)
-        if self._source not in (None, source):
+        hello = frames.read_hello(payload)
+        source = (hello.source, hello.incarnation)
+        if self._source is None:
+            await self._check_secret(hello)
+        elif self._source != source:
             raise FrameError(ErrorCode.MALFORMED_FRAME, "a connection is of one source")
         await self._send(frames.welcome(await self._service.hello(*source)))
         self._source = source
+
+    async def _check_secret(self, hello: Hello) -> None:
+        try:
+            proven = await proves(self._secrets, hello.source, hello.secret)
+        except _AWAY as error:
+            text = f"secrets cannot be read: {error!r}"
+            raise FrameError(ErrorCode.NOT_READY, text) from error
+        if not proven:
+            raise FrameError(ErrorCode.WRONG_SECRET, f"not the secret of source {hello.source}")
 
     async def _commands(self, payload: bytes) -> None:
         assert self._source is not None

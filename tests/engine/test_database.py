@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from engine.database import Database, SchemaMismatchError, apply_engine_schema, schema_version
+from engine.source_secrets import SECRET_BYTES, PostgresSecrets
 from engine.sources import new_incarnation
 
 
@@ -43,4 +44,18 @@ async def test_every_life_of_a_source_has_a_higher_incarnation(database: str) ->
     second = await new_incarnation(opened.pool, "gateway-a")
     assert (first.source, first.incarnation + 1) == second
     assert other.source != first.source
+    await opened.close()
+
+
+async def test_every_source_and_the_readers_have_a_secret_of_their_own(database: str) -> None:
+    await apply_engine_schema(database)
+    opened = await Database.open(database)
+    secrets = PostgresSecrets(opened)
+    ids = [0, *[(await new_incarnation(opened.pool, name)).source for name in ("gateway-a", "gateway-b")]]
+    found = [await secrets.secret_of(source) for source in ids]
+    assert ids == [0, 1, 2]
+    assert len({secret for secret in found if secret and len(secret) == SECRET_BYTES}) == 3
+    await new_incarnation(opened.pool, "gateway-a")
+    assert await secrets.secret_of(1) == found[1]
+    assert await secrets.secret_of(3) is None
     await opened.close()

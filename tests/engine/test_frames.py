@@ -28,7 +28,8 @@ def only(data: bytes) -> Frame:
 
 def test_every_frame_reads_back_as_it_was_written() -> None:
     book = Book(7, 100, 9, 2, (Level(1, 995, 20, 2), Level(2, 1005, 10, 1)))
-    assert frames.read_hello(only(frames.hello(3, 4)).payload) == (3, 4)
+    secret = bytes(range(32))
+    assert frames.read_hello(only(frames.hello(3, 4, secret)).payload) == (3, 4, secret)
     assert frames.read_pull(only(frames.pull(17, 1000)).payload) == (17, 1000)
     assert frames.read_ask_book(only(frames.ask_book(7)).payload) == 7
     assert frames.read_welcome(only(frames.welcome(Welcome(1, 2, 3, 4))).payload) == Welcome(1, 2, 3, 4)

@@ -24,6 +24,7 @@ from engine.shard_core import ShardCore
 from engine.shard_server import ShardServer
 from engine.shard_service import ShardService
 from engine.signed_order import Domain
+from engine.source_secrets import PostgresSecrets
 from ext.records import Applied, Kind, Phase, PhaseChanged, Refused, Sourced, encode
 
 ADDRESS = b"\xaa" * 20
@@ -33,6 +34,7 @@ class ServedShard:
     """A shard that serves on a socket, in this process."""
 
     def __init__(self, database: Database, shard: int) -> None:
+        self._database = database
         self._journal = PostgresJournal(database, shard)
         self.shard = shard
 
@@ -41,7 +43,7 @@ class ServedShard:
         self.core = ShardCore(self.shard)
         await recover(self.core, self._journal, lease)
         service = ShardService(self.core, self._journal, lease, events=EventBuffer(self.core.last_event))
-        self._server = ShardServer(service)
+        self._server = ShardServer(service, PostgresSecrets(self._database))
         await self._journal.publish(lease.epoch, await self._server.start("127.0.0.1"))
         self._writing = asyncio.create_task(service.run())
 

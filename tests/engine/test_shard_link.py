@@ -17,6 +17,7 @@ from engine.shard_core import ShardCore
 from engine.shard_link import LinkClosedError, LinkFullError, LinkOverError, LinkTiming, ShardLink
 from engine.shard_server import ShardServer
 from engine.shard_service import ShardService
+from engine.source_secrets import PostgresSecrets
 from engine.sources import new_incarnation
 from ext.records import RecordError, decode_all, encode
 
@@ -60,7 +61,7 @@ async def begin(store: Database) -> AsyncIterator[Begin]:
         core = ShardCore(1)
         await recover(core, journal, lease)
         service = ShardService(core, journal, lease, events=EventBuffer(core.last_event))
-        server = ShardServer(service)
+        server = ShardServer(service, PostgresSecrets(store))
         address = await server.start("127.0.0.1")
         await journal.publish(lease.epoch, address)
         running = Incarnation(core, service, server, asyncio.create_task(service.run()))
@@ -208,8 +209,9 @@ async def test_a_consumer_that_stopped_holds_a_bounded_part_and_misses_nothing(
 
 async def test_a_sender_goes_on_where_an_earlier_process_stopped(begin: Begin, store: Database) -> None:
     await begin()
+    source, incarnation = await new_incarnation(store.pool, "keeper")
     for life in range(3):
-        sender = ShardLink(store, 1, 9, 1, resume=True, timing=FAST)
+        sender = ShardLink(store, 1, source, incarnation, resume=True, timing=FAST)
         await sender.start()
         await sender.wait_connected()
         assert sender.send(account(10 + life)) == life + 1
@@ -244,3 +246,26 @@ async def test_a_book_is_answered_after_a_reconnection(begin: Begin, link: Shard
     await begin()
     book = await asked
     assert (book.tranche, book.levels) == (1, ())
+
+
+async def test_a_secret_that_was_replaced_is_learnt_anew(
+    begin: Begin, link: ShardLink, store: Database
+) -> None:
+    await begin()
+    await link.start(1)
+    await link.wait_connected()
+    await store.pool.execute("update engine.source set secret = sha256('new')")
+    assert link._writer is not None
+    link._writer.transport.abort()
+    link.send(account(4))
+    assert await read_until(link, 1) == [4]
+
+
+async def test_a_link_of_no_source_waits_until_there_is_one(begin: Begin, store: Database) -> None:
+    await begin()
+    link = ShardLink(store, 1, 77, 1, timing=FAST)
+    await link.start(1)
+    link.send(account(6))
+    await store.pool.execute("insert into engine.source (source, name) values (77, 'late')")
+    assert await read_until(link, 1) == [6]
+    await link.close()

@@ -15,7 +15,28 @@ from engine.shard_server import ShardServer
 from engine.shard_service import ShardService
 from ext.records import encode
 
-HELLO = frames.hello(5, 1)
+SECRETS = {source: bytes([source]) * 32 for source in (0, 5, 6, 7)}
+"""Source 8 there is not."""
+
+
+class Secrets:
+    """The secrets of a few sources; ``away`` says whether they can be read."""
+
+    away = False
+
+    async def secret_of(self, source: int) -> bytes | None:
+        """Look one up."""
+        if self.away:
+            raise ConnectionRefusedError("no database")
+        return SECRETS.get(source)
+
+
+def hello(source: int, incarnation: int) -> bytes:
+    """A HELLO with the right secret."""
+    return frames.hello(source, incarnation, SECRETS[source])
+
+
+HELLO = hello(5, 1)
 
 
 class Client:
@@ -49,8 +70,14 @@ class Shard:
     """A shard on a journal in memory, and its clients."""
 
     def __init__(
-        self, service: ShardService, server: ShardServer, port: int, running: asyncio.Task[None]
+        self,
+        service: ShardService,
+        server: ShardServer,
+        secrets: Secrets,
+        port: int,
+        running: asyncio.Task[None],
     ) -> None:
+        self.secrets = secrets
         self.service = service
         self.server = server
         self.running = running
@@ -67,10 +94,11 @@ class Shard:
 async def shard() -> AsyncIterator[Shard]:
     journal = MemoryJournal(1)
     service = ShardService(ShardCore(1), journal, await journal.take_over())
-    server = ShardServer(service)
+    secrets = Secrets()
+    server = ShardServer(service, secrets)
     address = await server.start("127.0.0.1")
     running = asyncio.create_task(service.run())
-    served = Shard(service, server, int(address.rpartition(":")[2]), running)
+    served = Shard(service, server, secrets, int(address.rpartition(":")[2]), running)
     yield served
     for client in served.clients:
         client.close()
@@ -102,28 +130,35 @@ async def error_of(client: Client) -> int:
         (struct.pack("<I", CLIENT_FRAME_BYTES_MAX + 1), ErrorCode.MALFORMED_FRAME),
         (struct.pack("<IB", 4, 1) + b"abc", ErrorCode.MALFORMED_FRAME),
         (b"GET / HTTP/1.1\r\nHost: shard\r\n\r\n", ErrorCode.MALFORMED_FRAME),
-        (frames.hello(5, 0), ErrorCode.INCARNATION_OVER),
+        (hello(5, 0), ErrorCode.INCARNATION_OVER),
         (HELLO + struct.pack("<IB", 1, 77), ErrorCode.MALFORMED_FRAME),
-        (HELLO + frames.hello(6, 1), ErrorCode.MALFORMED_FRAME),
+        (HELLO + hello(6, 1), ErrorCode.MALFORMED_FRAME),
         (HELLO + frames.pull(1, 100) * 2, ErrorCode.MALFORMED_FRAME),
         (HELLO + struct.pack("<IB", 3, 2) + b"ab", ErrorCode.MALFORMED_FRAME),
         (HELLO + frames.commands([command(1)[:-1]], []), ErrorCode.MALFORMED_RECORDS),
         (HELLO + frames.commands([command(1, source=6)], []), ErrorCode.MALFORMED_RECORDS),
         (HELLO + frames.commands([command(1)], [b"side data of nobody"]), ErrorCode.MALFORMED_RECORDS),
         (HELLO + frames.commands([command(2)], []), ErrorCode.NUMBER_GAP),
-        (frames.hello(0, 0) + frames.commands([command(1)], []), ErrorCode.MALFORMED_FRAME),
+        (hello(0, 0) + frames.commands([command(1)], []), ErrorCode.MALFORMED_FRAME),
+        (frames.hello(5, 1, bytes(32)) + frames.commands([command(1)], []), ErrorCode.WRONG_SECRET),
+        (frames.hello(5, 1, SECRETS[6]), ErrorCode.WRONG_SECRET),
+        (frames.hello(5, 1, SECRETS[0]), ErrorCode.WRONG_SECRET),
+        (frames.hello(0, 0, bytes(32).replace(b"\0", b"\1")) + frames.pull(1, 100), ErrorCode.WRONG_SECRET),
+        (frames.hello(8, 1, bytes(32)), ErrorCode.WRONG_SECRET),
+        (struct.pack("<IBII", 9, 1, 5, 1), ErrorCode.MALFORMED_FRAME),
     ],
     ids=[
         "no hello", "length 0", "too long", "short hello", "http", "incarnation 0", "unknown type",
         "two sources", "two pulls", "short pull", "cut record", "another's record", "stray side data", "gap",
-        "reader's command",
+        "reader's command", "no secret", "another's secret", "reader's secret", "reader without one",
+        "unknown source", "hello of old",
     ],
 )  # fmt: skip
 async def test_who_breaks_the_protocol_is_told_why_and_nobody_else_notices(
     shard: Shard, said: bytes, code: ErrorCode
 ) -> None:
     other = await shard.client()
-    other.say(frames.hello(7, 1) + frames.pull(1, 10**6))
+    other.say(hello(7, 1) + frames.pull(1, 10**6))
     breaker = await shard.client()
     breaker.say(said)
     assert await error_of(breaker) == code
@@ -139,7 +174,7 @@ async def test_who_breaks_the_protocol_is_told_why_and_nobody_else_notices(
 
 async def test_an_older_incarnation_is_refused_at_hello(shard: Shard) -> None:
     young = await shard.client()
-    young.say(frames.hello(5, 2) + frames.pull(1, 100))
+    young.say(hello(5, 2) + frames.pull(1, 100))
     record = numbered(account_open(1, owner=1), 5, 2, 1)
     young.say(frames.commands([encode(record)], []))
     while (frame := await young.hear()) is not None and frame.type != ShardFrame.EVENTS:
@@ -181,3 +216,16 @@ async def test_a_peer_that_hangs_up_in_the_middle_of_a_frame_disturbs_nothing(sh
     frame = await polite.hear()
     assert frame is not None
     assert frames.read_welcome(frame.payload).last_number == 0
+
+
+async def test_a_shard_that_cannot_look_secrets_up_believes_nobody_new(shard: Shard) -> None:
+    old = await shard.client()
+    old.say(HELLO)
+    assert await old.hear() is not None
+    shard.secrets.away = True
+    new = await shard.client()
+    new.say(HELLO)
+    assert await error_of(new) == ErrorCode.NOT_READY
+    old.say(HELLO + frames.ping(b"still there?"))
+    heard = [await old.hear() for _ in range(2)]
+    assert [frame.type for frame in heard if frame] == [ShardFrame.WELCOME, ShardFrame.PONG]
