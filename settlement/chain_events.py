@@ -1,14 +1,14 @@
 """Which events of the venue's contracts concern an account, and what they say of it. Pure.
 
-Cash comes from the vault (tranche 0); a tranche's token tells of locks and freezes, its registry of
-eligibility. Tokens that a batch of ours delivers are not told of here, because the engine has them from
-SETTLEMENT_FINAL; only that they arrived *unlocked* is, so that they are not sold before their holder locks
-them.
+Cash comes from the vault (tranche 0); a tranche's token tells of locks, freezes and transfers (what is free
+takes a freeze before what is locked), its registry of eligibility. Tokens that a batch of ours delivers are
+not told of here, because the engine has them from SETTLEMENT_FINAL; only that they arrived *unlocked* is, so
+that they are not sold before their holder locks them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -18,7 +18,8 @@ from settlement.contract_abi import ContractName, contract_abi, decode_event
 
 
 class EventName(StrEnum):
-    """Names under which the events are stored; those of the contracts, but for DELIVERED_UNLOCKED."""
+    """Names under which the events are stored; those of the contracts, but for DELIVERED_UNLOCKED and for a
+    transfer, which is one event for each of its two sides."""
 
     DEPOSITED = "Deposited"
     WITHDRAWN = "Withdrawn"
@@ -28,9 +29,14 @@ class EventName(StrEnum):
     UNLOCKED = "Unlocked"
     LOCK_BROKEN = "LockBroken"
     DELIVERED_UNLOCKED = "DeliveredUnlocked"
+    TRANSFERRED_IN = "TransferredIn"
+    TRANSFERRED_OUT = "TransferredOut"
+    TOKENS_FROZEN = "TokensFrozen"
+    TOKENS_UNFROZEN = "TokensUnfrozen"
     ADDRESS_FROZEN = "AddressFrozen"
     IDENTITY_REGISTERED = "IdentityRegistered"
     IDENTITY_REMOVED = "IdentityRemoved"
+    COUNTRY_UPDATED = "CountryUpdated"
     VALIDITY_UPDATED = "ValidityUpdated"
 
 
@@ -45,7 +51,8 @@ class WatchedContract:
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """What one event says of one address. ``amount``: minor units, lots, or 1 and 0 for a freeze.
+    """What one event says of one address. ``amount``: minor units, lots, 1 or 0 for an address frozen or not,
+    a country (ISO 3166-1 numeric; the event of a registration lacks it, the registry has it).
 
     ``until_s``: unix seconds at which a request lapses or a verification ends, else 0.
     """
@@ -64,6 +71,10 @@ def _lots(name: EventName) -> _Reader:
     return lambda arguments: AccountEvent(name, arguments["holder"], arguments["lots"])
 
 
+def _bound(name: EventName) -> _Reader:
+    return lambda arguments: AccountEvent(name, arguments["userAddress"], arguments["amount"])
+
+
 def _investor(name: EventName) -> _Reader:
     return lambda arguments: AccountEvent(name, arguments["investorAddress"])
 
@@ -76,6 +87,8 @@ _TOKEN: Final[Mapping[str, _Reader]] = {
     "UnlockCancelled": _lots(EventName.UNLOCK_CANCELLED),
     "Unlocked": _lots(EventName.UNLOCKED),
     "LockBroken": _lots(EventName.LOCK_BROKEN),
+    "TokensFrozen": _bound(EventName.TOKENS_FROZEN),
+    "TokensUnfrozen": _bound(EventName.TOKENS_UNFROZEN),
     "AddressFrozen": lambda each: AccountEvent(
         EventName.ADDRESS_FROZEN, each["userAddress"], int(each["isFrozen"])
     ),
@@ -83,28 +96,64 @@ _TOKEN: Final[Mapping[str, _Reader]] = {
 _REGISTRY: Final[Mapping[str, _Reader]] = {
     "IdentityRegistered": _investor(EventName.IDENTITY_REGISTERED),
     "IdentityRemoved": _investor(EventName.IDENTITY_REMOVED),
+    "CountryUpdated": lambda each: AccountEvent(
+        EventName.COUNTRY_UPDATED, each["investorAddress"], each["country"]
+    ),
     "ValidityUpdated": lambda each: AccountEvent(
         EventName.VALIDITY_UPDATED, each["investorAddress"], until_s=each["validUntil"]
     ),
 }
 
 
-def account_event(contract: WatchedContract, log: Log, cash_token: bytes) -> AccountEvent | None:
-    """What a log of a watched contract says of an account; None where it says nothing that matters here."""
+def account_events(contract: WatchedContract, log: Log, cash_token: bytes) -> list[AccountEvent]:
+    """What a log of a watched contract says of accounts; nothing where it does not matter here."""
     event = decode_event(contract_abi(contract.kind), log.topics, log.data)
     if event is None:
-        return None
-    arguments = event.arguments
+        return []
     if contract.kind == ContractName.VAULT:
-        if (
-            event.name not in (EventName.DEPOSITED, EventName.WITHDRAWN)
-            or arguments["cashToken"] != cash_token
-        ):
-            return None
-        return AccountEvent(EventName(event.name), arguments["account"], arguments["amount"])
+        return _of_vault(event.name, event.arguments, cash_token)
+    if event.name == "Transfer":
+        return _of_transfer(event.arguments)
     if event.name == "Delivered":
-        delivered = AccountEvent(EventName.DELIVERED_UNLOCKED, arguments["to"], arguments["lots"])
-        return None if arguments["locked"] else delivered
+        return _of_delivery(event.arguments)
     readers = _TOKEN if contract.kind == ContractName.TRANCHE_TOKEN else _REGISTRY
     reader = readers.get(event.name)
-    return reader(arguments) if reader else None
+    return [reader(event.arguments)] if reader else []
+
+
+def without_deliveries(logs: Sequence[Log]) -> list[Log]:
+    """Logs, in the chain's order, less the transfers that our batches make: DELIVERED says the same right
+    after."""
+    token = contract_abi(ContractName.TRANCHE_TOKEN)
+    transfer, delivered = token.event("Transfer").topic, token.event("Delivered").topic
+    deliveries = {
+        (log.block_hash, log.log_index, log.address)
+        for log in logs
+        if log.topics and log.topics[0] == delivered
+    }
+    return [
+        log
+        for log in logs
+        if log.topics[:1] != (transfer,) or (log.block_hash, log.log_index + 1, log.address) not in deliveries
+    ]
+
+
+def _of_vault(name: str, arguments: _Arguments, cash_token: bytes) -> list[AccountEvent]:
+    if name not in (EventName.DEPOSITED, EventName.WITHDRAWN) or arguments["cashToken"] != cash_token:
+        return []
+    return [AccountEvent(EventName(name), arguments["account"], arguments["amount"])]
+
+
+def _of_transfer(arguments: _Arguments) -> list[AccountEvent]:
+    """Both sides of a transfer; minting and burning have one, a transfer to oneself says nothing."""
+    sender, receiver, lots = arguments["from"], arguments["to"], arguments["value"]
+    if sender == receiver:
+        return []
+    sides = ((EventName.TRANSFERRED_OUT, sender), (EventName.TRANSFERRED_IN, receiver))
+    return [AccountEvent(name, address, lots) for name, address in sides if any(address)]
+
+
+def _of_delivery(arguments: _Arguments) -> list[AccountEvent]:
+    if arguments["locked"]:
+        return []
+    return [AccountEvent(EventName.DELIVERED_UNLOCKED, arguments["to"], arguments["lots"])]

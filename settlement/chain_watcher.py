@@ -8,7 +8,7 @@ longer is marked gone, and what was told because of it is told back.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -16,8 +16,9 @@ import structlog
 
 from engine.database import Database
 from settlement.chain import Block, Chain, Log
-from settlement.chain_events import WatchedContract, account_event
+from settlement.chain_events import EventName, WatchedContract, account_events, without_deliveries
 from settlement.contract_abi import ContractName
+from settlement.countries import Registration, registered_countries
 from settlement.errors import DeepReorganisationError
 from settlement.finality import final_block
 from settlement.settlement_config import SettlementConfig
@@ -92,11 +93,12 @@ class ChainWatcher:
         while after < final:
             last = min(after + BLOCKS_AT_ONCE, final)
             logs = await self._chain.logs([contract.address for contract in group], after + 1, last)
+            countries = await registered_countries(self._chain, group, logs, final)
             block = (await self._chain.blocks([last]))[0]
             if block is None:
                 return news
             async with self._database.transaction() as connection:
-                news += await self._write_final(connection, group, logs, block, after + 1)
+                news += await self._write_final(connection, group, logs, block, countries)
             after = last
         return news
 
@@ -114,10 +116,10 @@ class ChainWatcher:
         group: Sequence[WatchedContract],
         logs: Sequence[Log],
         block: Block,
-        first: int,
+        countries: Mapping[Registration, int],
     ) -> int:
         addresses = [contract.address for contract in group]
-        concerned = await self._store(connection, group, logs, "final")
+        concerned = await self._store(connection, group, without_deliveries(logs), countries, "final")
         for row in await connection.fetch(_MARK_GONE, addresses, block.number):
             _log.warning("event gone", name=row["name"], tranche=row["tranche"])
             concerned.add((row["address"], row["tranche"]))
@@ -140,7 +142,8 @@ class ChainWatcher:
     async def _take_seen(self, contracts: Sequence[WatchedContract], final: int, head: int) -> int:
         """Look at the blocks that are not final: store what is new there, mark what is gone from there."""
         addresses = [contract.address for contract in contracts]
-        logs = await self._chain.logs(addresses, final + 1, head) if head > final else []
+        every = await self._chain.logs(addresses, final + 1, head) if head > final else []
+        logs = without_deliveries(every)
         places = {(log.block_hash, log.log_index) for log in logs}
         async with self._database.connection() as connection:
             stored = await connection.fetch(
@@ -153,8 +156,9 @@ class ChainWatcher:
         gone = known - places
         if not fresh and not gone:
             return 0
+        countries = await registered_countries(self._chain, contracts, fresh, head)
         async with self._database.transaction() as connection:
-            concerned = await self._store(connection, contracts, fresh, "seen")
+            concerned = await self._store(connection, contracts, fresh, countries, "seen")
             for block_hash, log_index in gone:
                 for row in await connection.fetch(_MARK_ONE_GONE, block_hash, log_index):
                     concerned.add((row["address"], row["tranche"]))
@@ -165,6 +169,7 @@ class ChainWatcher:
         connection: asyncpg.Connection,
         group: Sequence[WatchedContract],
         logs: Iterable[Log],
+        countries: Mapping[Registration, int],
         state: str,
     ) -> set[Subject]:
         """Store what logs say of accounts; returns whom they concern."""
@@ -172,14 +177,15 @@ class ChainWatcher:
         concerned: set[Subject] = set()
         for log in logs:
             contract = by_address[log.address]
-            event = account_event(contract, log, self._config.deployment.cash)
-            if event is None:
-                continue
-            await connection.execute(
-                _STORE, log.block_hash, log.log_index, log.block_number, log.transaction_hash, log.address,
-                str(event.name), contract.tranche, event.address, event.amount, event.until_s, state,
-            )  # fmt: skip
-            concerned.add((event.address, contract.tranche))
+            for event in account_events(contract, log, self._config.deployment.cash):
+                is_registered = event.name == EventName.IDENTITY_REGISTERED
+                amount = countries[log.address, event.address] if is_registered else event.amount
+                await connection.execute(
+                    _STORE, log.block_hash, log.log_index, log.block_number, log.transaction_hash,
+                    log.address, str(event.name), contract.tranche, event.address, amount, event.until_s,
+                    state,
+                )  # fmt: skip
+                concerned.add((event.address, contract.tranche))
         return concerned
 
     async def _tell_again(self, final: int) -> int:
@@ -222,7 +228,7 @@ _STORE: Final = """
 insert into settlement.chain_event (block_hash, log_index, block_number, transaction_hash, contract, name,
     tranche, address, amount, until_s, state)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-on conflict (block_hash, log_index, address) do update set state = excluded.state
+on conflict (block_hash, log_index, address) do update set state = excluded.state, amount = excluded.amount
 """
 
 _MARK_GONE: Final = """

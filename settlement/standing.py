@@ -7,9 +7,10 @@ its events are no longer among them and the difference is told again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from engine.eligibility import BLOCKED_COUNTRIES
 from settlement.chain_events import EventName
 
 ENDLESS_S = (1 << 40) - 1
@@ -24,53 +25,91 @@ class StoredEvent:
     amount: int
     until_s: int
     final: bool
+    transaction_hash: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``amount``: lots locked for the venue and not asked back, or cash deposited, minor units.
+    """``amount``: lots that the contract would deliver from the lock and that are not asked back, or cash
+    deposited, minor units.
 
     It counts what moved outside of our batches only, and is negative for a holder who takes out what a batch
-    brought. ``eligible`` until ``until_s``, unix seconds, 0 for no end.
+    brought. ``arrived``: lots that our batches brought unlocked, taken off ``amount`` already. ``eligible``
+    until ``until_s``, unix seconds, 0 for no end; ``country`` as ISO 3166-1 numbers it, 0 for unknown.
     """
 
     amount: int = 0
     eligible: bool = False
     until_s: int = 0
+    country: int = 0
+    arrived: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Lots that a transaction of ours brought unlocked."""
+
+    lots: int
+    transaction_hash: bytes
 
 
 def standing(events: Iterable[StoredEvent], final_time_s: int) -> Standing:
     """The standing by an address's events, in the chain's order, at the newest final block's time."""
     every = list(events)
-    by_final = _standing([event for event in every if event.final], final_time_s)
-    by_all = _standing(every, final_time_s)
+    final = [event for event in every if event.final]
+    arrived = _sum(every, EventName.DELIVERED_UNLOCKED)
     return Standing(
-        amount=min(by_final.amount, by_all.amount),
-        eligible=by_final.eligible and by_all.eligible,
-        until_s=_sooner(by_final.until_s, by_all.until_s),
+        amount=min(_amount(final, final_time_s), _amount(every, final_time_s)) - arrived,
+        eligible=all(_registered(known) and not _frozen(known) for known in (final, every)),
+        until_s=_sooner(_verified_until(final), _verified_until(every)),
+        country=_stricter(_country(final), _country(every)),
+        arrived=arrived,
     )
 
 
-def _standing(events: list[StoredEvent], now_s: int) -> Standing:
-    return Standing(
-        _deposited(events) + _locked(events) - _asked_back(events, now_s),
-        _registered(events) and not _frozen(events),
-        _verified_until(events),
-    )
+def arrivals_after(events: Iterable[StoredEvent], told_lots: int) -> list[Arrival]:
+    """What arrived unlocked beyond the first ``told_lots``, in the chain's order."""
+    arrivals, sum_lots = [], 0
+    for event in events:
+        if event.name == EventName.DELIVERED_UNLOCKED:
+            sum_lots += event.amount
+            lots = min(event.amount, sum_lots - told_lots)
+            if lots > 0:
+                arrivals.append(Arrival(lots, event.transaction_hash))
+    return arrivals
 
 
-def _deposited(events: list[StoredEvent]) -> int:
-    return sum(event.amount for event in events if event.name == EventName.DEPOSITED)
+def _amount(events: Sequence[StoredEvent], now_s: int) -> int:
+    """Cash deposited, or lots locked less those that cannot be delivered, as far as our batches do not change
+    that.
+
+    A freeze takes lots that are not locked first, and lots asked back are not locked for long: so the greater
+    of both is what is out of reach.
+    """
+    unreachable = max(_asked_back(events, now_s), _sum_frozen(events) - _sum_free(events), 0)
+    return _sum(events, EventName.DEPOSITED) + _sum_locked(events) - unreachable
 
 
-def _locked(events: list[StoredEvent]) -> int:
-    """Lots locked by their holder and still locked, as far as deliveries of ours do not change that."""
-    gone = (EventName.UNLOCKED, EventName.LOCK_BROKEN, EventName.DELIVERED_UNLOCKED)
-    total = sum(event.amount for event in events if event.name == EventName.LOCKED)
-    return total - sum(event.amount for event in events if event.name in gone)
+def _sum(events: Iterable[StoredEvent], *names: EventName) -> int:
+    return sum(event.amount for event in events if event.name in names)
 
 
-def _asked_back(events: list[StoredEvent], now_s: int) -> int:
+def _sum_locked(events: Sequence[StoredEvent]) -> int:
+    """Lots locked by their holder and still locked."""
+    return _sum(events, EventName.LOCKED) - _sum(events, EventName.UNLOCKED, EventName.LOCK_BROKEN)
+
+
+def _sum_free(events: Sequence[StoredEvent]) -> int:
+    """Lots of the holder's that are not locked."""
+    came = _sum(events, EventName.TRANSFERRED_IN, EventName.DELIVERED_UNLOCKED)
+    return max(came - _sum(events, EventName.TRANSFERRED_OUT) - _sum_locked(events), 0)
+
+
+def _sum_frozen(events: Sequence[StoredEvent]) -> int:
+    return _sum(events, EventName.TOKENS_FROZEN) - _sum(events, EventName.TOKENS_UNFROZEN)
+
+
+def _asked_back(events: Iterable[StoredEvent], now_s: int) -> int:
     """Lots of the last unlock asked for, unless it was executed or cancelled, or has lapsed."""
     asked, lapses_s = 0, 0
     for event in events:
@@ -81,7 +120,7 @@ def _asked_back(events: list[StoredEvent], now_s: int) -> int:
     return asked if lapses_s >= now_s else 0
 
 
-def _registered(events: list[StoredEvent]) -> bool:
+def _registered(events: Iterable[StoredEvent]) -> bool:
     registered = False
     for event in events:
         if event.name in (EventName.IDENTITY_REGISTERED, EventName.IDENTITY_REMOVED):
@@ -89,7 +128,7 @@ def _registered(events: list[StoredEvent]) -> bool:
     return registered
 
 
-def _frozen(events: list[StoredEvent]) -> bool:
+def _frozen(events: Iterable[StoredEvent]) -> bool:
     frozen = False
     for event in events:
         if event.name == EventName.ADDRESS_FROZEN:
@@ -97,7 +136,20 @@ def _frozen(events: list[StoredEvent]) -> bool:
     return frozen
 
 
-def _verified_until(events: list[StoredEvent]) -> int:
+def _country(events: Iterable[StoredEvent]) -> int:
+    country = 0
+    for event in events:
+        if event.name in (EventName.IDENTITY_REGISTERED, EventName.COUNTRY_UPDATED):
+            country = event.amount
+    return country
+
+
+def _stricter(final: int, newest: int) -> int:
+    """The country by final events, unless by the newest its persons are blocked."""
+    return newest if newest in BLOCKED_COUNTRIES else final
+
+
+def _verified_until(events: Iterable[StoredEvent]) -> int:
     """Unix seconds, 0 for no end; a new registration has none."""
     until_s = 0
     for event in events:

@@ -4,6 +4,9 @@
 next command, written in the same transaction. An address without an account is told of when one is opened. A
 command that the shard refuses (it may not have heard of the account yet) counts as not told, and is told
 again later.
+
+Lots that a batch of ours brings unlocked are told with the fill that brings them: the shard owes them out of
+what that fill's end frees, and it does not matter which of the two it hears of first.
 """
 
 from __future__ import annotations
@@ -17,10 +20,20 @@ import structlog
 from engine.cash_keeper import credit_deposit
 from engine.command import eligibility_set, tokens_adjust
 from engine.command_outbox import INCARNATION, enqueue, outbox_source
-from engine.reasons import Reason
-from ext.records import EligibilitySet, Kind, Record, Refused, Sourced, TokensAdjust, decode, encode, split
+from ext.records import (
+    Applied,
+    EligibilitySet,
+    Kind,
+    Record,
+    Refused,
+    Sourced,
+    TokensAdjust,
+    decode,
+    encode,
+    split,
+)
 from settlement.chain_events import EventName
-from settlement.standing import Standing, StoredEvent, standing
+from settlement.standing import Standing, StoredEvent, arrivals_after, standing
 
 _log = structlog.get_logger()
 
@@ -45,11 +58,13 @@ async def tell(connection: asyncpg.Connection, subjects: Iterable[Subject], fina
         told = await _told(connection, address, tranche)
         if told["account"] is None:
             continue
-        now = standing(await _events_of(connection, address, tranche), final_time_s)
+        events = await _events_of(connection, address, tranche)
+        now = standing(events, final_time_s)
         if tranche == CASH:
             await _credit(connection, told, now)
         else:
-            by_shard.setdefault(told["shard"], []).extend(_commands(told, now))
+            commands = [*_eligibility(told, now), *await _lots(connection, told, now, events)]
+            by_shard.setdefault(told["shard"], []).extend(Sourced(encode(each)) for each in commands)
         await _remember(connection, told, now)
     source = await outbox_source(connection, SOURCE_NAME)
     for shard in sorted(by_shard):
@@ -98,12 +113,14 @@ async def _read_answers(
         shard, event, _JOURNAL_ROWS_AT_ONCE,
     )  # fmt: skip
     mark = source.to_bytes(4, "little") + INCARNATION.to_bytes(4, "little")
-    refusals = []
+    answers: list[Record] = []
     for row in rows:
         event = row["last_event"]
-        for record in _answers(row["events"], mark):
-            number = max(number, record.header.number)
-            refusals += [record] if isinstance(record, Refused) else []
+        answers += _answers(row["events"], mark)
+    number = max([number, *(answer.header.number for answer in answers)])
+    taken = sorted({_subject(answer) for answer in answers if isinstance(answer, Applied)})
+    refusals = [answer for answer in answers if isinstance(answer, Refused)]
+    await connection.execute(_TAKEN, [account for account, _ in taken], [tranche for _, tranche in taken])
     for refusal in refusals:
         await _take_refusal(connection, source, shard, refusal)
     await connection.execute(
@@ -121,8 +138,13 @@ def _answers(events: bytes, mark: bytes) -> list[Record]:
     return [decode(each) for each in split(events) if each[4:12] == mark]
 
 
+def _subject(answer: Record) -> tuple[int, int]:
+    """Account and tranche that an answer is about."""
+    return answer.header.account, answer.header.tranche
+
+
 async def _take_refusal(connection: asyncpg.Connection, source: int, shard: int, refusal: Refused) -> None:
-    """A command was refused: it was not told. Of lots to take away, take what the shard says can go."""
+    """A command was refused: it was not told, and is told again after a while."""
     record: bytes = await connection.fetchval(
         "select record from engine.command_outbox where source = $1 and shard = $2 and number = $3",
         source, shard, refusal.header.number,
@@ -130,17 +152,9 @@ async def _take_refusal(connection: asyncpg.Connection, source: int, shard: int,
     command = decode(record)
     head = command.header
     _log.warning("shard refused", kind=Kind(head.kind).name, account=head.account, reason=refusal.reason)
-    untold, eligible, can_go = 0, None, 0
-    if isinstance(command, TokensAdjust):
-        untold = command.delta_lots
-        if untold < 0 and refusal.reason == Reason.BAD_AMOUNT:
-            can_go = min(max(refusal.limit, 0), -untold)
-    elif isinstance(command, EligibilitySet):
-        eligible = not command.eligible
-    await connection.execute(_UNTELL, head.account, head.tranche, untold + can_go, eligible)
-    if can_go:
-        partial = Sourced(encode(tokens_adjust(head.account, head.tranche, -can_go)))
-        await enqueue(connection, source, shard, [partial], cause="what can go of it", actor=SOURCE_NAME)
+    untold = command.delta_lots if isinstance(command, TokensAdjust) else 0
+    eligible = not command.eligible if isinstance(command, EligibilitySet) else None
+    await connection.execute(_UNTELL, head.account, head.tranche, untold, eligible)
 
 
 async def _told(connection: asyncpg.Connection, address: bytes, tranche: int) -> Any:
@@ -155,12 +169,18 @@ async def _told(connection: asyncpg.Connection, address: bytes, tranche: int) ->
 
 async def _events_of(connection: asyncpg.Connection, address: bytes, tranche: int) -> Sequence[StoredEvent]:
     rows = await connection.fetch(
-        "select name, amount, until_s, state from settlement.chain_event"
+        "select name, amount, until_s, state, transaction_hash from settlement.chain_event"
         " where address = $1 and tranche = $2 and state <> 'gone' order by block_number, log_index",
         address, tranche,
     )  # fmt: skip
     return [
-        StoredEvent(EventName(row["name"]), int(row["amount"]), row["until_s"], row["state"] == "final")
+        StoredEvent(
+            EventName(row["name"]),
+            int(row["amount"]),
+            row["until_s"],
+            row["state"] == "final",
+            row["transaction_hash"],
+        )
         for row in rows
     ]
 
@@ -173,33 +193,64 @@ async def _credit(connection: asyncpg.Connection, told: Any, now: Standing) -> N
         )
 
 
-def _commands(told: Any, now: Standing) -> list[Sourced]:
-    """The commands between what was told of an account in a tranche and how it stands now."""
+def _eligibility(told: Any, now: Standing) -> list[Record]:
+    """The command that says what of an account's eligibility is not told yet, if there is any."""
+    if (now.eligible, now.until_s, now.country) == (told["eligible"], told["until_s"], told["country"]):
+        return []
+    command = eligibility_set(
+        told["account"],
+        told["tranche"],
+        eligible=now.eligible,
+        country=now.country,
+        until_ns=now.until_s * _NANOSECONDS_PER_SECOND,
+    )
+    return [command]
+
+
+async def _lots(
+    connection: asyncpg.Connection, told: Any, now: Standing, events: Sequence[StoredEvent]
+) -> list[Record]:
+    """The commands between the lots told of and those there are now: what our batches brought unlocked each
+    with its fill, all else together."""
     account, tranche = told["account"], told["tranche"]
-    commands: list[Record] = []
-    if (now.eligible, now.until_s) != (told["eligible"], told["until_s"]):
-        until_ns = now.until_s * _NANOSECONDS_PER_SECOND
-        commands.append(eligibility_set(account, tranche, eligible=now.eligible, until_ns=until_ns))
-    if now.amount != told["amount"]:
-        commands.append(tokens_adjust(account, tranche, now.amount - told["amount"]))
-    return [Sourced(encode(command)) for command in commands]
+    arrivals = arrivals_after(events, told["arrived"])
+    rest = now.amount - told["amount"] + sum(arrival.lots for arrival in arrivals)
+    commands: list[Record] = [tokens_adjust(account, tranche, rest)] if rest else []
+    for arrival in arrivals:
+        fill = await connection.fetchval(_FILL_OF, arrival.transaction_hash, tranche, account)
+        commands.append(tokens_adjust(account, tranche, -arrival.lots, of_fill=fill or 0))
+    return commands
 
 
 async def _remember(connection: asyncpg.Connection, told: Any, now: Standing) -> None:
     await connection.execute(
-        "update settlement.told set account = $3, amount = $4, eligible = $5, until_s = $6, not_before = null"
-        " where address = $1 and tranche = $2",
-        told["address"], told["tranche"], told["account"], now.amount, now.eligible, now.until_s,
+        "update settlement.told set account = $3, amount = $4, eligible = $5, until_s = $6, country = $7,"
+        " arrived = $8, not_before = null where address = $1 and tranche = $2",
+        told["address"], told["tranche"], told["account"], now.amount, now.eligible, now.until_s, now.country,
+        now.arrived,
     )  # fmt: skip
 
 
 _TOLD: Final = """
 select t.address, t.tranche, coalesce(t.account, a.account) as account, t.amount, t.eligible, t.until_s,
-    r.shard
+    t.country, t.arrived, r.shard
 from settlement.told t
 left join engine.account a using (address)
 left join engine.tranche r on r.tranche = t.tranche
 where t.address = $1 and t.tranche = $2 for update of t
+"""
+
+_FILL_OF: Final = """
+select max(f.fill_number) from settlement.chain_transaction t
+join settlement.instruction i on i.batch = t.batch and i.tranche = $2
+join engine.fill f on f.tranche = i.tranche and f.fill_number = i.fill_number
+where t.hash = $1 and f.buy_account = $3
+"""
+"""The last fill that a transaction of ours settles for a buyer: the shard hears last that it is final."""
+
+_TAKEN: Final = """
+update settlement.told t set refusals = 0 from unnest($1::integer[], $2::integer[]) as u(account, tranche)
+where t.account = u.account and t.tranche = u.tranche and t.refusals > 0
 """
 
 _UNTELL: Final = """

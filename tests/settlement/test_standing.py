@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settlement.chain_events import EventName
-from settlement.standing import ENDLESS_S, Standing, StoredEvent, standing
+from settlement.standing import ENDLESS_S, Arrival, Standing, StoredEvent, arrivals_after, standing
 
 NOW_S = 1_000
 
@@ -85,10 +85,65 @@ def test_eligibility_ends_when_the_registry_says() -> None:
     assert standing([*longer, event(EventName.VALIDITY_UPDATED, until_s=ENDLESS_S)], NOW_S).until_s == 0
 
 
+def test_lots_that_arrived_unlocked_are_told_apart_each_with_what_brought_it() -> None:
+    events = [
+        StoredEvent(EventName.DELIVERED_UNLOCKED, lots, 0, False, each)
+        for lots, each in ((5, b"a"), (3, b"b"))
+    ]
+    assert standing(events, NOW_S).arrived == 8
+    assert arrivals_after(events, 0) == [Arrival(5, b"a"), Arrival(3, b"b")]
+    assert arrivals_after(events, 5) == [Arrival(3, b"b")]
+    assert arrivals_after(events, 6) == [Arrival(2, b"b")]
+    assert arrivals_after(events, 8) == arrivals_after(events, 9) == []
+
+
+def test_lots_frozen_that_are_locked_are_taken_at_first_sight_and_given_back_when_final() -> None:
+    minted = event(EventName.TRANSFERRED_IN, 100)
+    frozen = event(EventName.TOKENS_FROZEN, 30, final=False)
+    assert amount(minted, LOCKED_100, frozen) == 70
+    thawed = [event(EventName.TOKENS_FROZEN, 30), event(EventName.TOKENS_UNFROZEN, 30, final=False)]
+    assert amount(minted, LOCKED_100, *thawed) == 70
+    assert amount(minted, LOCKED_100, *thawed[:1], event(EventName.TOKENS_UNFROZEN, 30)) == 100
+
+
+def test_a_freeze_takes_lots_that_are_not_locked_first() -> None:
+    minted = event(EventName.TRANSFERRED_IN, 120)
+    frozen = event(EventName.TOKENS_FROZEN, 30)
+    assert amount(minted, LOCKED_100, frozen) == 90
+    assert amount(minted, LOCKED_100, frozen, event(EventName.TRANSFERRED_OUT, 20, final=False)) == 70
+    assert amount(minted, LOCKED_100, frozen, event(EventName.TRANSFERRED_IN, 20, final=False)) == 90
+
+
+def test_lots_frozen_and_asked_back_are_taken_once() -> None:
+    minted = event(EventName.TRANSFERRED_IN, 100)
+    asked = event(EventName.UNLOCK_REQUESTED, 50, until_s=5_000)
+    assert amount(minted, LOCKED_100, asked, event(EventName.TOKENS_FROZEN, 30)) == 50
+    assert amount(minted, LOCKED_100, asked, event(EventName.TOKENS_FROZEN, 60)) == 40
+
+
+def test_the_country_is_the_registrys_at_finality_but_a_blocked_one_counts_at_first_sight() -> None:
+    hong_kong, mainland = 344, 156
+    registered = event(EventName.IDENTITY_REGISTERED, hong_kong)
+    moved = event(EventName.COUNTRY_UPDATED, mainland, final=False)
+    assert standing([registered], NOW_S).country == hong_kong
+    assert standing([registered, moved], NOW_S).country == mainland
+    back = [event(EventName.COUNTRY_UPDATED, mainland), event(EventName.COUNTRY_UPDATED, 702, final=False)]
+    assert standing([registered, *back], NOW_S).country == mainland
+    assert standing([registered, back[0], event(EventName.COUNTRY_UPDATED, 702)], NOW_S).country == 702
+
+
 token_events = st.builds(
     StoredEvent,
     st.sampled_from(
-        [EventName.LOCKED, EventName.UNLOCK_REQUESTED, EventName.UNLOCK_CANCELLED, EventName.LOCK_BROKEN]
+        [
+            EventName.LOCKED,
+            EventName.UNLOCK_REQUESTED,
+            EventName.UNLOCK_CANCELLED,
+            EventName.LOCK_BROKEN,
+            EventName.TOKENS_FROZEN,
+            EventName.TRANSFERRED_IN,
+            EventName.DELIVERED_UNLOCKED,
+        ]
     ),
     st.integers(0, 100),
     st.integers(0, 2_000),

@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 
 import settlement
+from engine.command import account_open, numbered, phase_set, place, stamped, tranche_list
 from engine.database import Database, apply_engine_schema
 from engine.money import cost_minor
 from engine.settlement_batch import FillFact, attestation_digest, compose_batch
+from engine.shard_core import ShardCore
 from engine.signed_order import (
     KIND_ONCE,
     KIND_STANDING,
@@ -28,7 +30,7 @@ from engine.signed_order import (
     order_digest,
     sign_digest,
 )
-from ext.records import decode
+from ext.records import OrderFlag, OrderPlace, Phase, Side, decode, decode_all, encode
 from settlement.batch_runner import BatchRunner
 from settlement.batching import BatchingPolicy
 from settlement.chain_rpc import ChainRpc
@@ -333,3 +335,69 @@ async def market(bench: Bench) -> Bench:
     for name in ("s1", "s2"):
         bench.traders[name] = await bench.investor(name, lots=1_000)
     return bench
+
+
+class ShardBeside:
+    """A real shard core that takes what settlement and the watcher of a bench have written for it."""
+
+    SOURCE = 900
+
+    def __init__(self, bench: Bench) -> None:
+        self.core = ShardCore(SHARD)
+        self._bench = bench
+        self._nonce = bench.tranche << 40
+        listing = tranche_list(
+            bench.tranche, bench.contracts.terms, document=b"{}", price_min_ticks=1, price_max_ticks=100_000,
+            quantity_max_lots=10**6,
+        )  # fmt: skip
+        self.send(listing)
+        self.send(phase_set(bench.tranche, Phase.CONTINUOUS))
+
+    def send(self, command: Any) -> list[Any]:
+        """Apply a command of nobody in particular; returns its events."""
+        return self._apply(numbered(command, self.SOURCE, 1, self._next(self.SOURCE)))
+
+    def order(self, account: int, side: Side, lots: int) -> OrderPlace:
+        """A standing order at 9,900 ticks."""
+        self._nonce += 1
+        return place(
+            account, self._bench.tranche, str(self._nonce), side=side, price_ticks=9_900, quantity_lots=lots,
+            nonce=self._nonce, valid_until_ns=2**62, cash_limit_minor=2**40 if side == Side.BUY else 0,
+            fee_limit_minor=2**40, flags=OrderFlag.STANDING,
+        )  # fmt: skip
+
+    async def take(self, source: str, *, journal_from: int | None = None) -> list[Any]:
+        """Apply what a source has written and this has not taken; returns the events, journalled as rows from
+        ``journal_from`` on if that is given.
+        """
+        for account in self._bench.account_of.values():
+            self.send(account_open(account, account))
+        events = []
+        for command in await self._bench.commands(source):
+            if command.header.number >= self._next(command.header.source):
+                events += self._apply(command)
+                if journal_from is not None:
+                    await self._journal(journal_from, events[-1])
+                    journal_from += 1
+        return events
+
+    def _next(self, source: int) -> int:
+        return (self.core.source_number(source, 1) or 0) + 1
+
+    def _apply(self, command: Any) -> list[Any]:
+        sequence = self.core.last_command + 1
+        return list(decode_all(self.core.apply(encode(stamped(command, sequence, 10**18 + sequence)))))
+
+    async def _journal(self, row: int, answer: Any) -> None:
+        await self._bench.rows(
+            "insert into engine.journal (shard, row, epoch, first_command, last_command, first_event,"
+            " last_event, commands, side, events, previous_hash, hash)"
+            " values ($1, $2, 1, $2, $2, $2, $2, '', '', $3, '', '') returning 1",
+            SHARD, row, encode(answer),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def shard(bench: Bench) -> ShardBeside:
+    """A shard that plays with the bench."""
+    return ShardBeside(bench)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from engine.command import cash_allot, settlement_failed
 from engine.reasons import Reason
 from engine.signed_order import address_of
-from ext.records import Kind, Refused, encode, header
+from ext.records import Kind, Refused, Side, Trade, encode, header
 from settlement.errors import DeepReorganisationError
 
 
@@ -134,18 +135,134 @@ async def test_tokens_that_our_own_batches_deliver_are_not_told_of(market: Any) 
     assert await told(market) == before
 
 
-async def test_tokens_that_arrive_unlocked_cannot_be_sold_until_they_are_locked(market: Any) -> None:
+async def test_tokens_that_arrive_unlocked_are_told_with_their_fill_until_they_are_locked(
+    market: Any,
+) -> None:
     key = market.traders["b1"]
     market.contracts.act(key, market.contracts.tranche.token, "setReceiveLocked", False)
     await watch(market)
     before = await told(market)
+    fills = await market.matched(3)
+    await market.settle_all(market.runner())
+    await watch(market)
+    market.contracts.act(key, market.contracts.tranche.token, "lock", 4)
+    await watch(market)
+
+    *arrived, locked = (await market.commands("watcher"))[len(before) :]
+    assert sum(each.delta_lots for each in arrived) == -4
+    assert {each.of_fill for each in arrived} == {fills[2]}
+    assert (locked.delta_lots, locked.of_fill) == (4, 0)
+
+
+@pytest.mark.parametrize("watcher_first", [True, False])
+async def test_no_shard_sells_what_arrived_unlocked_whichever_it_hears_first(
+    market: Any, shard: Any, watcher_first: bool
+) -> None:
+    market.contracts.act(market.traders["b1"], market.contracts.tranche.token, "setReceiveLocked", False)
+    await watch(market)
+    await shard.take("watcher")
+    buyer, seller = market.account_of_name("b1"), market.account_of_name("s1")
+    shard.send(shard.order(seller, Side.SELL, 2))
+    shard.send(cash_allot(buyer, 10**9, transfer=1))
+    assert [type(each) for each in shard.send(shard.order(buyer, Side.BUY, 2))].count(Trade) == 1
     await market.matched(1)
     await market.settle_all(market.runner())
     await watch(market)
-    market.contracts.act(key, market.contracts.tranche.token, "lock", 2)
+    for source in ["watcher", "settlement"] if watcher_first else ["settlement", "watcher"]:
+        assert not any(isinstance(each, Refused) for each in await shard.take(source))
+
+    (refused,) = shard.send(shard.order(buyer, Side.SELL, 1))
+    assert refused.reason == Reason.INSUFFICIENT_TOKENS
+    shard.core._check()
+
+
+async def test_a_mainland_person_is_told_to_be_one_whatever_the_registry_says(bench: Any, shard: Any) -> None:
+    key = bench.contracts.investor("maker", lots=40, country=156)
+    account = await bench.open_account(key)
+    await watch(bench)
+    await shard.take("watcher")
+
+    (command, _) = await bench.commands("watcher")
+    assert (command.eligible, command.country) == (1, 156)
+    (refused,) = shard.send(shard.order(account, Side.SELL, 1))
+    assert refused.reason == Reason.NOT_ELIGIBLE
+
+
+async def test_a_country_that_changes_is_told_at_first_sight_where_it_is_blocked(bench: Any) -> None:
+    key = await bench.investor("maker")
+    await watch(bench)
+    issuer, registry = bench.contracts.keys.issuer, bench.contracts.tranche.registry
+    bench.contracts.act(issuer, registry, "updateCountry", address_of(key), 156)
+    await bench.watcher().round()
+    bench.mine(2)
+    bench.contracts.act(issuer, registry, "updateCountry", address_of(key), 702)
+    await bench.watcher().round()
+    seen = [each.country for each in await bench.commands("watcher")]
+    await watch(bench)
+
+    assert seen == [344, 156]
+    assert [each.country for each in await bench.commands("watcher")] == [344, 156, 702]
+
+
+async def test_lots_frozen_by_the_issuer_are_told_as_far_as_they_can_no_longer_be_delivered(
+    bench: Any,
+) -> None:
+    key = await bench.investor("maker", lots=40)
+    contracts = bench.contracts
+    issuer, token, holder = contracts.keys.issuer, contracts.tranche.token, address_of(key)
+    contracts.act(key, token, "setReceiveLocked", False)
+    contracts.act(issuer, token, "mint", holder, 10)
+    await watch(bench)
+    contracts.act(issuer, token, "freezePartialTokens", holder, 25)
+    await bench.watcher().round()
+    bench.mine(2)
+    contracts.act(issuer, token, "unfreezePartialTokens", holder, 5)
+    await bench.watcher().round()
+    before = await told(bench)
+    await watch(bench)
+
+    assert before == [("ELIGIBILITY_SET", 1), ("TOKENS_ADJUST", 40), ("TOKENS_ADJUST", -15)]
+    assert (await told(bench))[3:] == [("TOKENS_ADJUST", 5)]
+    assert contracts.read(token, "lockedOf", holder) == 40
+
+
+async def test_a_freeze_stays_what_it_is_while_our_batches_deliver(market: Any) -> None:
+    contracts = market.contracts
+    issuer, token, buyer = contracts.keys.issuer, contracts.tranche.token, address_of(market.traders["b1"])
+    await market.matched(1)
+    await market.settle_all(market.runner())
+    contracts.act(issuer, token, "freezePartialTokens", buyer, 1)
+    await watch(market)
+    before = await told(market)
+    await market.matched(2)
+    await market.settle_all(market.runner())
     await watch(market)
 
-    assert (await told(market))[len(before) :] == [("TOKENS_ADJUST", -2), ("TOKENS_ADJUST", 2)]
+    assert before[-1] == ("TOKENS_ADJUST", -1)
+    assert await told(market) == before
+    stored = "select 1 from settlement.chain_event where address = $1 and name like 'Transferred%'"
+    assert await market.rows(stored, buyer) == []
+
+
+async def test_lots_that_the_issuer_takes_out_of_settlement_do_not_come_back_for_sale(
+    market: Any, shard: Any
+) -> None:
+    await watch(market)
+    await shard.take("watcher")
+    buyer, seller = market.account_of_name("b1"), market.account_of_name("s1")
+    shard.send(cash_allot(buyer, 10**9, transfer=1))
+    shard.send(shard.order(seller, Side.SELL, 1_000))
+    shard.send(shard.order(buyer, Side.BUY, 1_000))
+    contracts = market.contracts
+    burnt = address_of(market.traders["s1"])
+    contracts.act(contracts.keys.issuer, contracts.tranche.token, "burn", burnt, 600)
+    await market.watcher().round()
+    assert not any(isinstance(each, Refused) for each in await shard.take("watcher"))
+    shard.send(settlement_failed(market.tranche, 1))
+
+    (refused,) = shard.send(shard.order(seller, Side.SELL, 401))
+    assert (refused.reason, refused.limit) == (Reason.INSUFFICIENT_TOKENS, 400)
+    shard.core._check()
 
 
 async def refuse(bench: Any, number: int, event: int, *, reason: Reason, limit: int = 0) -> None:
@@ -182,18 +299,21 @@ async def test_what_a_shard_refuses_because_it_knows_no_such_account_is_told_aga
     assert await told(bench) == [("ELIGIBILITY_SET", 1), ("TOKENS_ADJUST", 40)] * 2
 
 
-async def test_of_lots_in_settlement_the_part_that_can_go_is_taken_at_once(bench: Any) -> None:
-    key = await bench.investor("maker", lots=40)
+async def test_a_shard_that_takes_a_command_again_is_no_longer_waited_for(bench: Any, shard: Any) -> None:
+    await bench.investor("maker", lots=40)
     await watch(bench)
-    bench.contracts.act(key, bench.contracts.tranche.token, "requestUnlock", 30)
+    for number in (1, 2):
+        await refuse(bench, number, number, reason=Reason.UNKNOWN_ACCOUNT)
     await bench.watcher().round()
-    await refuse(bench, 3, 1, reason=Reason.BAD_AMOUNT, limit=10)
-    watcher = bench.watcher()
-    await watcher.round()
+    refusals = await bench.rows("select refusals from settlement.told where tranche <> 0")
     await bench.rows("update settlement.told set not_before = now() where not_before is not null returning 1")
-    await watcher.round()
+    await bench.watcher().round()
+    await shard.take("watcher", journal_from=3)
+    await bench.watcher().round()
 
-    assert (await told(bench))[2:] == [("TOKENS_ADJUST", -30), ("TOKENS_ADJUST", -10), ("TOKENS_ADJUST", -20)]
+    assert [row["refusals"] for row in refusals] == [2]
+    rows = await bench.rows("select refusals, not_before from settlement.told where tranche <> 0")
+    assert [tuple(row) for row in rows] == [(0, None)]
 
 
 async def test_a_chain_that_lost_a_final_block_is_not_read_on(bench: Any) -> None:
