@@ -104,7 +104,7 @@ with answered as ({OUTCOMES_ANSWERED.format(source="$3")}
 ), seen as (
     select address,
         sum(amount) filter (where name = 'Deposited' and state = 'final' and block_number > $4) as later,
-        sum(case name when 'Deposited' then amount else -amount end)
+        sum(case name when 'Deposited' then amount when 'Withdrawn' then -amount else 0 end)
             filter (where state = 'final' and block_number <= $4) as net,
         bool_or(name <> 'Deposited' and block_number > $4) as undecided
     from settlement.chain_event where tranche = 0 and state <> 'gone' group by address

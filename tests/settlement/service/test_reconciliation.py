@@ -177,13 +177,6 @@ async def vault_robbed(market: Any, wrong: bool) -> None:
     await look(market)
 
 
-async def tokens_frozen(market: Any, wrong: bool) -> None:
-    contracts, function = market.contracts, "freezePartialTokens" if wrong else "unfreezePartialTokens"
-    seller = address_of(market.traders["s1"])
-    contracts.act(contracts.keys.issuer, contracts.tranche.token, function, seller, 500)
-    await look(market)
-
-
 async def end_shown_otherwise(market: Any, wrong: bool) -> None:
     await market.rows(
         "update settlement.transition set status = $1 where fill_number = 2 and status in ('final', 'failed')"
@@ -227,7 +220,6 @@ async def tokens_nobody_has(market: Any, wrong: bool) -> None:
         (deposit_gone, {BreakKind.VAULT_ENTRY, BreakKind.VAULT_TOTAL}),
         (vault_robbed, {BreakKind.VAULT_BALANCE}),
         (lock_gone, {BreakKind.LOCKED_TOKENS}),
-        (tokens_frozen, {BreakKind.DELIVERABLE}),
         (end_shown_otherwise, {BreakKind.FILL_BIT}),
         (
             outcome_lost,
@@ -286,6 +278,19 @@ async def test_a_forced_transfer_of_locked_tokens_is_no_break_because_it_is_seen
     assert await compare(settled) == []
 
 
+async def test_frozen_tokens_are_a_break_as_long_as_the_shard_has_them(applied: Any) -> None:
+    contracts, seller = applied.contracts, address_of(applied.traders["s1"])
+    contracts.act(contracts.keys.issuer, contracts.tranche.token, "freezePartialTokens", seller, 500)
+    await look(applied)
+    await answer_all(applied)
+    await applied.watcher().round()
+    found = await compare(applied)
+    await set_balance(applied, applied.tranche, "s1", 498)
+
+    assert (BreakKind.DELIVERABLE, 998, 498) in found
+    assert BreakKind.DELIVERABLE not in await kinds(applied)
+
+
 async def test_tokens_that_the_shard_owes_are_not_among_those_it_has(applied: Any) -> None:
     contracts, seller = applied.contracts, address_of(applied.traders["s1"])
     contracts.act(contracts.keys.issuer, contracts.tranche.token, "forcedTransfer",
@@ -325,8 +330,9 @@ async def test_a_withdrawal_is_a_break_until_the_ledger_has_deducted_it(applied:
 async def test_an_account_that_withdraws_above_the_block_is_compared_later(applied: Any) -> None:
     address = address_of(applied.traders["b1"])
     await applied.rows(
-        "insert into settlement.chain_event values ('\\x01', 0, 1000000, '\\x02', '\\x03', 'Withdrawn', 0,"
-        " $1, 10, 0, 'seen') returning 1",
+        "insert into settlement.chain_event (block_hash, log_index, block_number, transaction_hash, contract,"
+        " name, tranche, address, amount, state)"
+        " values ('\\x01', 0, 1000000, '\\x02', '\\x03', 'Withdrawn', 0, $1, 10, 'seen') returning 1",
         address,
     )
     await set_balance(applied, 0, "b1", applied.contracts.cash_of(applied.traders["b1"]) - 10)
