@@ -17,7 +17,8 @@ class GatewayConfig:
 
     ``dvp``, ``cash`` and ``vault`` are 20-byte addresses on chain ``chain_id``; ``chain_rpc`` is told to
     clients. Port 0 takes a free one. ``answer_within_s`` is how long a command waits before 710 is
-    answered, ``send_buffer_bytes`` how far a client may fall behind in reading.
+    answered, ``send_buffer_bytes`` how far a client may fall behind in reading. A socket has
+    ``log_on_within_s`` to log on, and ``not_logged_on_max`` may be at it at once.
     """
 
     name: str
@@ -33,6 +34,8 @@ class GatewayConfig:
     in_flight_limit: int = 4096
     send_buffer_bytes: int = 8 * 2**20
     database_connections: int = 6
+    log_on_within_s: float = 10.0
+    not_logged_on_max: int = 512
 
     @property
     def domain(self) -> Domain:

@@ -1,8 +1,9 @@
 """The WebSocket shell: frames between sockets and sessions, and nothing else.
 
-Compression is off (it costs a client's latency and the server's memory), frames over 64 KiB close with
-1009, a client that does not read is closed with 4008 and may resume, and a stopping server closes with
-1012. All that a turn of the loop made is written to each socket at its end.
+Compression is off (it costs a client's latency and the server's memory), frames over 64 KiB close with 1009,
+a client that does not read is closed with 4008, one that does not log on in time with 4009, one that finds
+too many at that with 1013, and a stopping server closes with 1012; all but the first may come back. All that
+a turn of the loop made is written to each socket at its end.
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ from websockets.http11 import Response as HttpResponse
 
 from gateway import protocol
 from gateway.configuration import GatewayConfig
+from gateway.lobby import Lobby
 from gateway.logon import CHALLENGE_BYTES
 from gateway.metrics import GatewayMetrics
 from gateway.protocol import MAX_FRAME_BYTES, VERSION, Request
 from gateway.request_desk import RequestDesk
-from gateway.session import Session
+from gateway.session import Session, SessionState
 
 log = structlog.get_logger()
 
 PATH: Final = "/v1"
 SLOW_CONSUMER: Final = 4008
+NOT_LOGGED_ON: Final = 4009
 SERVICE_RESTART: Final = 1012
+TRY_AGAIN_LATER: Final = 1013
 QUEUED_FRAMES: Final = 256
 CLOSE_WITHIN_S: Final = 2.0
 
@@ -41,41 +45,73 @@ class Connection:
     """One socket and its session."""
 
     def __init__(
-        self, socket: ServerConnection, desk: RequestDesk, config: GatewayConfig, metrics: GatewayMetrics
+        self,
+        socket: ServerConnection,
+        desk: RequestDesk,
+        lobby: Lobby,
+        config: GatewayConfig,
+        metrics: GatewayMetrics,
     ) -> None:
         self._socket = socket
         self._desk = desk
+        self._lobby = lobby
         self._config = config
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.Task[None] | None = None
+        self._working = False
+        self._overdue = False
         self._session = Session(
             secrets.token_bytes(CHALLENGE_BYTES), self._has_output, in_flight_limit=config.in_flight_limit
         )
 
     async def run(self) -> None:
         """Serve the socket until it closes."""
-        session = self._session
+        if not self._lobby.enter(self):
+            await self._socket.close(TRY_AGAIN_LATER, "too many are logging on: come back later")
+            return
+        deadline = self._loop.call_later(self._config.log_on_within_s, self._deadline_passed)
         self._metrics.sessions.inc()
-        session.send(protocol.notification("hello", self._hello()))
+        self._session.send(protocol.notification("hello", self._hello()))
         try:
-            async for frame in self._socket:
-                request = session.receive(frame)
-                if request is None:
-                    continue
-                if request.method == "session.logout":
-                    await self._log_out(request)
-                    break
-                turn = self._desk.work(session, request, self._drained)
-                if turn is not None:
-                    await turn
+            await self._serve()
         except ConnectionClosed as closed:
-            log.info("session lost", login=session.identity.login, reason=str(closed))
+            log.info("session lost", login=self._session.identity.login, reason=str(closed))
         finally:
-            self._desk.gone(session)
+            deadline.cancel()
+            self._lobby.leave(self)
+            self._desk.gone(self._session)
             self._metrics.sessions.dec()
             if self._closing is not None:
                 await self._closing
+
+    async def _serve(self) -> None:
+        session = self._session
+        async for frame in self._socket:
+            request = session.receive(frame)
+            if request is None:
+                continue
+            if request.method == "session.logout":
+                await self._log_out(request)
+                break
+            turn = self._desk.work(session, request, self._drained)
+            if turn is not None:
+                self._working = True
+                await turn
+                self._working = False
+                self._look_whether_logged_on()
+
+    def _look_whether_logged_on(self) -> None:
+        if self._session.state is not SessionState.CONNECTED:
+            self._lobby.leave(self)
+        elif self._overdue:
+            self._end(NOT_LOGGED_ON, "log on in time: reconnect")
+
+    def _deadline_passed(self) -> None:
+        """A log-on under way is finished first."""
+        self._overdue = True
+        if not self._working:
+            self._look_whether_logged_on()
 
     def _hello(self) -> dict[str, Any]:
         config = self._config
@@ -109,9 +145,14 @@ class Connection:
         if waiting > self._config.send_buffer_bytes and self._closing is None:
             self._metrics.slow_consumers.inc()
             log.warning("client does not read", login=self._session.identity.login, bytes=waiting)
+            self._end(SLOW_CONSUMER, "slow consumer: reconnect and resume")
+
+    def _end(self, code: int, reason: str) -> None:
+        """Close the socket; nothing more goes out."""
+        self._flush()
+        if self._closing is None:
             self._session.ended()
-            reason = "slow consumer: reconnect and resume"
-            self._closing = self._loop.create_task(self._socket.close(SLOW_CONSUMER, reason))
+            self._closing = self._loop.create_task(self._socket.close(code, reason))
 
     async def _drained(self) -> None:
         """Wait until the client has read most of what was sent."""
@@ -127,9 +168,10 @@ def _only_our_path(socket: ServerConnection, request: HttpRequest) -> HttpRespon
 
 async def start_server(config: GatewayConfig, desk: RequestDesk, metrics: GatewayMetrics) -> Server:
     """Listen. Raises OSError when the port is taken."""
+    lobby = Lobby(config.not_logged_on_max)
 
     async def run(socket: ServerConnection) -> None:
-        await Connection(socket, desk, config, metrics).run()
+        await Connection(socket, desk, lobby, config, metrics).run()
 
     return await serve(
         run,
