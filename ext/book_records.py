@@ -213,16 +213,12 @@ def pack_cancel(order_id: int) -> bytes:
 
 def pack_replace(order_id: int, price_ticks: int, quantity_lots: int) -> bytes:
     """Return the REPLACE command; ``quantity_lots`` includes what has filled (FIX OrderQty, 38)."""
-    return COMMAND_STRUCT.pack(
-        BookOp.REPLACE, 0, 0, 0, 0, order_id, price_ticks, quantity_lots, 0, 0, 0, 0
-    )
+    return COMMAND_STRUCT.pack(BookOp.REPLACE, 0, 0, 0, 0, order_id, price_ticks, quantity_lots, 0, 0, 0, 0)
 
 
 def pack_set_phase(phase: int, reference_price_ticks: int = 0) -> bytes:
     """Return the SET_PHASE command; a reference price of 0 keeps the one before."""
-    return COMMAND_STRUCT.pack(
-        BookOp.SET_PHASE, 0, 0, phase, 0, 0, 0, 0, reference_price_ticks, 0, 0, 0
-    )
+    return COMMAND_STRUCT.pack(BookOp.SET_PHASE, 0, 0, phase, 0, 0, 0, 0, reference_price_ticks, 0, 0, 0)
 
 
 def pack_uncross(reference_price_ticks: int = 0) -> bytes:

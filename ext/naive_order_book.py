@@ -373,9 +373,7 @@ class NaiveOrderBook:
         before, self._indicative = self._indicative, self._indicative_now()
         if self._phase is Phase.CALL and self._indicative != before:
             price, volume, surplus = self._indicative
-            self._emit(
-                BookEventKind.INDICATIVE, price_ticks=price, quantity_lots=volume, leaves_lots=surplus
-            )
+            self._emit(BookEventKind.INDICATIVE, price_ticks=price, quantity_lots=volume, leaves_lots=surplus)
 
 
 def _opposite(side: Side) -> Side:
