@@ -42,12 +42,14 @@ class WireError(GatewayError):
     there are any.
 
     ``limit`` and ``actual`` are whole numbers in the unit of the reason; ``retry_after_ms`` says when
-    asking again may help.
+    asking again may help; ``order`` is the state of the order that the request was about, where it says
+    why.
     """
 
     def __init__(
         self, code: int, message: str, reason: int = Reason.BAD_PARAMETERS, *, final: bool = True,
         limit: int | None = None, actual: int | None = None, retry_after_ms: int | None = None,
+        order: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(message)
         self.code = code
@@ -57,6 +59,7 @@ class WireError(GatewayError):
         self.limit = limit
         self.actual = actual
         self.retry_after_ms = retry_after_ms
+        self.order = order
 
     @property
     def name(self) -> str:
@@ -74,6 +77,8 @@ class WireError(GatewayError):
                 data[field] = str(getattr(self, field))
         if self.retry_after_ms is not None:
             data["retry_after_ms"] = self.retry_after_ms
+        if self.order is not None:
+            data["order"] = self.order
         return {"code": self.code, "message": self.message, "data": data}
 
 
@@ -148,6 +153,7 @@ def from_wire(error: dict[str, Any]) -> WireError:
         limit=_whole(data.get("limit")),
         actual=_whole(data.get("actual")),
         retry_after_ms=data.get("retry_after_ms"),
+        order=data.get("order"),
     )
     return result
 

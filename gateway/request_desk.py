@@ -63,6 +63,7 @@ class RequestDesk:
         self._listings = listings
         self._orders = orders
         self._streams = streams
+        self._views = views
         self._metrics = metrics
         self._tasks: dict[Session, set[asyncio.Task[None]]] = {}
         self._at_once: dict[str, Now] = {
@@ -129,11 +130,23 @@ class RequestDesk:
             assert listing is not None, "the command was for a listed tranche"
             self._metrics.results.inc()
             session.answer(request.id, order_state(outcome, listing))
+        elif isinstance(outcome, Refused) and outcome.reason == Reason.ORDER_CLOSED:
+            self._task(session, self._refuse_with_order(session, request, outcome))
         elif isinstance(outcome, Refused):
             self._refuse(session, request, refusal(outcome))
         else:
             assert isinstance(outcome, WireError), "a participant's command has no other answer"
             self._refuse(session, request, outcome)
+
+    async def _refuse_with_order(self, session: Session, request: Request, refused: Refused) -> None:
+        """Say how the order ended that could not be cancelled or replaced, if the records can be read."""
+        listing, order = self._listings.get(refused.header.tranche), None
+        assert listing is not None, "the command was for a listed tranche"
+        try:
+            order = await self._views.order_that_ended(request.params, refused, listing)
+        except (*DATABASE_ERRORS, WireError) as problem:
+            log.warning("how an order ended cannot be looked up", error=repr(problem))
+        self._refuse(session, request, refusal(refused, order))
 
     def _refuse(self, session: Session, request: Request, problem: WireError) -> None:
         self._metrics.answers.labels(reason_name(problem.reason)).inc()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from engine.database import Database
 from engine.reasons import Reason
-from ext.records import Side
+from ext.records import Refused, Side
 from gateway.errors import BadParameters, CommandRefused
 from gateway.fan_out import FanOut
 from gateway.listing import Listing, Listings
@@ -94,6 +94,18 @@ class Views:
         if not rows:
             raise CommandRefused("the account has no such order", Reason.UNKNOWN_ORDER)
         return self._order(rows[0])
+
+    async def order_that_ended(
+        self, params: Mapping[str, Any], refused: Refused, listing: Listing
+    ) -> dict[str, Any] | None:
+        """Return the order that a refused replace or cancel (``params``) named, as it was when refused; None
+        where the records do not know it under that name. Raises CommandRefused (712) when they are behind.
+        """
+        head = refused.header
+        await self._lag.until(listing.shard, head.sequence)
+        order_id, client_order_id = int(params.get("order_id", 0)), params.get("original_client_order_id", "")
+        rows = await self._fetch(_ORDER, head.account, head.tranche, order_id, client_order_id)
+        return self._order(rows[0]) if rows else None
 
     async def fills_list(self, session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
         """``fills.list``: own fills of a tranche with how they settle."""

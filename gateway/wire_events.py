@@ -113,8 +113,8 @@ def refused(record: Refused, listing: Listing) -> dict[str, Any]:
     }
 
 
-def refusal(record: Refused) -> CommandRefused:
-    """Return a refusal as the error that answers its command."""
+def refusal(record: Refused, order: dict[str, Any] | None = None) -> CommandRefused:
+    """Return a refusal as the error that answers its command; ``order`` is the order it was about."""
     words = reason_name(record.reason).replace("_", " ")
     amounts = bool(record.limit or record.actual)
     text = f"{words}: limit {record.limit}, actual {record.actual}" if amounts else words
@@ -124,6 +124,7 @@ def refusal(record: Refused) -> CommandRefused:
         limit=record.limit if amounts else None,
         actual=record.actual if amounts else None,
         retry_after_ms=FUNDS_RETRY_MS if record.reason == Reason.FUNDS_ELSEWHERE else None,
+        order=order,
     )
 
 

@@ -128,3 +128,27 @@ async def test_a_call_auction_uncrosses_and_tells_price_and_volume(market: Any) 
     assert statuses[0]["phase"] == "continuous"
     assert any(status.get("indicative", {}).get("volume") == "10" for status in statuses)
     assert statuses[-1]["auction"] == opened["auction"]
+
+
+async def test_the_cancel_of_an_order_that_ended_says_how_it_ended(market: Any) -> None:
+    buyer, seller = market.buyer.account, market.seller.account
+    async with market.client(market.buyer) as buying, market.client(market.seller) as selling:
+        sold = await selling.submit_place(seller, "ABST-A", "sell", 10, "99", client_order_id="sold")
+        await buying.submit_place(buyer, "ABST-A", "buy", 10, "99")
+        gone = await selling.submit_place(seller, "ABST-A", "sell", 7, "99")
+        await selling.submit_cancel(seller, "ABST-A", order_id=gone.order_id)
+        for order_id, named, ended in (
+            (sold.order_id, {"order_id": sold.order_id}, ("filled", "10", "0")),
+            (sold.order_id, {"original_client_order_id": "sold"}, ("filled", "10", "0")),
+            (gone.order_id, {"order_id": gone.order_id}, ("canceled", "0", "0")),
+        ):
+            with pytest.raises(CommandRefused) as refusal:
+                await selling.submit_cancel(seller, "ABST-A", **named)
+            order = refusal.value.order
+            assert (refusal.value.reason, refusal.value.final) == (110, True)
+            assert order is not None
+            assert (order["status"], order["cum"], order["leaves"]) == ended
+            assert order["order_id"] == str(order_id)
+        with pytest.raises(CommandRefused) as refusal:
+            await selling.submit_cancel(seller, "ABST-A", order_id=1)
+        assert (refusal.value.reason, refusal.value.order) == (109, None)
