@@ -39,13 +39,13 @@ from settlement.isolation import Blame, blame, describe, halves
 from settlement.outcomes import tell_failed
 from settlement.postgres_store import (
     BatchRow,
+    batch_of_older_version,
     batches_in,
     create_batch,
     fills_of_batch,
     move_batch,
     move_instructions,
     postpone_batch,
-    waits_for_older_version,
 )
 from settlement.settlement_config import SettlementConfig
 from settlement.signer import Signer
@@ -84,6 +84,7 @@ class BatchSubmission:
         self._signer = signer
         self._config = config
         self._dataless_at: dict[int, bytes] = {}
+        self._waits_for: dict[int, int] = {}
 
     async def sign_attested(self) -> int:
         """Sign what can go now, up to the limit in flight; returns how many transactions were stored.
@@ -93,15 +94,16 @@ class BatchSubmission:
         """
         signed, blocked, waiting = 0, set[int](), Counter[int]()
         async with self._database.connection() as connection:
-            rows, under_way = await self._candidates(connection)
+            rows, undecided = await self._candidates(connection)
+        under_way = len(undecided) - len(rows)
         for row in rows:
             if under_way + signed >= self._config.batches_in_flight:
                 break
             if row.tranche in blocked or waiting[row.tranche] >= self._config.batches_in_flight:
                 continue
-            async with self._database.connection() as connection:
-                waits = await waits_for_older_version(connection, row)
-            if waits:
+            if not await self._is_due(row):
+                blocked.add(row.tranche)
+            elif await self._waits_for_older_version(row, undecided):
                 waiting[row.tranche] += 1
             elif await self._sign(row):
                 signed += 1
@@ -109,19 +111,40 @@ class BatchSubmission:
                 blocked.add(row.tranche)
         return signed
 
-    async def _candidates(self, connection: asyncpg.Connection) -> tuple[list[BatchRow], int]:
-        """Batches without a transaction, earliest fills first, and how many others are under way."""
+    async def _is_due(self, row: BatchRow) -> bool:
+        """Whether the engine has answered for a batch, and its pause is over."""
+        if row.not_before > datetime.now(UTC):
+            return False
+        async with self._database.connection() as connection:
+            answered: bool = await connection.fetchval(
+                "select exists (select from engine.attestation where batch = $1"
+                " and (signature is not null or refusal is not null))",
+                row.batch,
+            )
+        return answered
+
+    async def _waits_for_older_version(self, row: BatchRow, undecided: set[int]) -> bool:
+        """Whether an undecided batch holds an older version of one of a batch's orders."""
+        if self._waits_for.get(row.batch) in undecided:
+            return True
+        async with self._database.connection() as connection:
+            found = await batch_of_older_version(connection, row)
+        self._waits_for.pop(row.batch, None)
+        if found is not None:
+            self._waits_for[row.batch] = found
+        return found is not None
+
+    async def _candidates(self, connection: asyncpg.Connection) -> tuple[list[BatchRow], set[int]]:
+        """Batches without a transaction, earliest fills first, and the numbers of all undecided ones."""
         rows = await batches_in(
             connection,
             (BatchStatus.BATCHED, BatchStatus.SUBMITTED, BatchStatus.INCLUDED, BatchStatus.CONFIRMED),
         )
         bare = await batches_without_transaction(connection, [row.batch for row in rows])
-        return [row for row in rows if row.batch in bare], len(rows) - len(bare)
+        return [row for row in rows if row.batch in bare], {row.batch for row in rows}
 
     async def _sign(self, row: BatchRow) -> bool:
         """Sign one batch; False when it, and with it later fills of its tranche, must wait."""
-        if row.not_before > datetime.now(UTC):
-            return False
         ready = await self._ready(row)
         if ready is None:
             return False

@@ -244,12 +244,15 @@ async def batches_in(connection: asyncpg.Connection, statuses: Sequence[BatchSta
     return [BatchRow(**{**row, "status": BatchStatus(row["status"])}) for row in rows]
 
 
-async def waits_for_older_version(connection: asyncpg.Connection, row: BatchRow) -> bool:
-    """Whether another batch, not yet decided, holds fills under an older version of one of its orders.
+async def batch_of_older_version(connection: asyncpg.Connection, row: BatchRow) -> int | None:
+    """The last earlier batch, not yet decided, with fills under an older version of one of a batch's orders.
 
-    On chain the newer version would end the older one, and with it those fills (DESIGN D8).
+    On chain the newer version would end the older one, and with it those fills (DESIGN D8). Earlier is what
+    begins with an earlier fill, so that no two batches wait for each other.
     """
-    found: bool = await connection.fetchval(_WAITS_FOR_OLDER_VERSION, row.batch, row.tranche)
+    found: int | None = await connection.fetchval(
+        _BATCH_OF_OLDER_VERSION, row.batch, row.tranche, row.first_fill
+    )
     return found
 
 
@@ -332,24 +335,23 @@ where i.status in ('matched', 'retried') and (b.account is null or s.account is 
 order by i.tranche, i.fill_number
 """
 
-_WAITS_FOR_OLDER_VERSION: Final = """
-with later as materialized (
-    select s.account, s.nonce, max(s.revision) as revision, max(f.fill_number) as fill_number
-    from settlement.instruction i join engine.fill f using (tranche, fill_number)
+_BATCH_OF_OLDER_VERSION: Final = """
+select batch from (
+    select b.first_fill, b.batch, s.revision,
+        max(s.revision) filter (where b.batch = $1) over (partition by s.account, s.nonce) as newer
+    from settlement.batch b
+    join settlement.instruction i on i.batch = b.batch
+    join engine.fill f on f.tranche = i.tranche and f.fill_number = i.fill_number
     cross join lateral (values (f.buy_account, f.buy_nonce, f.buy_revision),
         (f.sell_account, f.sell_nonce, f.sell_revision)) as s (account, nonce, revision)
-    where i.batch = $1 and s.revision > 1
-    group by s.account, s.nonce
-)
-select exists (select from later) and exists (
-    select from settlement.instruction i join engine.fill f using (tranche, fill_number)
-    cross join lateral (values (f.buy_account, f.buy_nonce, f.buy_revision),
-        (f.sell_account, f.sell_nonce, f.sell_revision)) as s (account, nonce, revision)
-    join later using (account, nonce)
-    where i.tranche = $2 and i.status not in ('final', 'failed') and i.batch <> $1
-    and i.status in ('batched', 'submitted', 'included', 'confirmed')
-    and i.fill_number < (select max(fill_number) from later) and s.revision < later.revision
-)
+    where b.tranche = $2 and (b.first_fill, b.batch) <= ($3, $1)
+    and b.status not in ('final', 'reverted', 'held')
+    and exists (
+        select from settlement.instruction i join engine.fill f using (tranche, fill_number)
+        where i.batch = $1 and greatest(f.buy_revision, f.sell_revision) > 1)
+) uses
+where batch <> $1 and revision < newer
+order by first_fill desc, batch desc limit 1
 """
 
 _MOVE_INSTRUCTIONS: Final = """

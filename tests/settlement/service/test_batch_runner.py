@@ -1,5 +1,6 @@
 """Fills become final on a real chain, whatever happens on the way, and settle once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,31 @@ async def test_fills_beyond_the_bounds_go_in_several_batches_that_are_under_way_
         ("submitted", 7, 1),
     ]
     assert set((await market.statuses()).values()) == {"final"}
+
+
+async def test_batches_wait_for_older_versions_and_the_others_pass_them(market: Any) -> None:
+    seller = market.sell(market.traders["s1"])
+    chained = []
+    for version in (1, 2, 3):
+        chained.append(await market.match(market.buy(market.traders["b1"]), replace(seller, version=version)))
+    others = await market.matched(2)
+    runner = market.runner(batching=BatchingPolicy(fills_max=1, age_max_ns=-(10**18)))
+    await runner.round()
+    await market.attest()
+    signed = []
+    for _ in range(12):
+        await runner.round()
+        signed.append(
+            [
+                row["batch"]
+                for row in await market.rows("select batch from settlement.chain_transaction order by nonce")
+            ]
+        )
+        market.mine()
+
+    assert signed[0] == [1, 4, 5]
+    assert signed[-1] == [1, 4, 5, 2, 3]
+    assert await market.statuses() == dict.fromkeys([*chained, *others], "final")
 
 
 async def test_the_fill_of_a_frozen_party_fails_and_the_rest_of_the_batch_settles(market: Any) -> None:
