@@ -38,7 +38,12 @@ _OLDEST: Final = """
 select (extract(epoch from now()) * 1e9)::bigint - min(matched_at_ns) from settlement.instruction
 where status not in ('final', 'failed')"""
 _BREAKS: Final = "select count(*) from settlement.reconciliation_break where cleared_at is null"
-_RECONCILED: Final = "select block_number from settlement.reconciliation_run order by run desc limit 1"
+_RECONCILED: Final = """
+select block_number, (extract(epoch from clock_timestamp() - as_of) * 1000)::bigint as age_ms
+from settlement.reconciliation_run where complete order by run desc limit 1"""
+_UNDECIDED: Final = """
+select kind, subject, runs from settlement.reconciliation_undecided
+order by runs desc, kind, subject limit 20"""
 
 
 class AdminMethods:
@@ -157,7 +162,8 @@ class AdminMethods:
             fills = {row["status"]: row["count"] for row in await connection.fetch(_FILLS)}
             oldest_ns = await connection.fetchval(_OLDEST)
             breaks = await connection.fetchval(_BREAKS)
-            reconciled_block = await connection.fetchval(_RECONCILED)
+            reconciled = await connection.fetchrow(_RECONCILED)
+            undecided = [dict(row) for row in await connection.fetch(_UNDECIDED)]
         for shard in shards:
             shard["projector_lag"] = shard["events"] - shard.pop("projected")
         return {
@@ -167,7 +173,9 @@ class AdminMethods:
             "oldest_unsettled_ms": None if oldest_ns is None else max(0, oldest_ns // 1_000_000),
             "fails": fills.get("failed", 0),
             "breaks": breaks,
-            "reconciled_block": reconciled_block,
+            "reconciled_block": reconciled["block_number"] if reconciled else None,
+            "reconciled_age_ms": reconciled["age_ms"] if reconciled else None,
+            "undecided": undecided,
         }
 
 
