@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -43,10 +44,11 @@ class VenueStatus:
 
     @property
     def is_well(self) -> bool:
-        """Whether every shard has a writer, nothing failed to settle, and no break is open."""
-        return all(shard.address for shard in self.shards) and not self.settlement.fails + len(
-            self.settlement.breaks
-        )
+        """Whether every shard has a writer, nothing failed to settle, and everything was compared since the
+        last activity, without a break.
+        """
+        settled = not self.settlement.fails and self.settlement.is_reconciled
+        return all(shard.address for shard in self.shards) and settled
 
     def as_json_object(self) -> dict[str, Any]:
         """Return the status for ``--json``."""
@@ -129,7 +131,8 @@ def _settlement(status: SettlementStatus) -> Table:
         ("held", f"{status.held:,}", status.held > 0),
         ("fails", f"{status.fails:,}", status.fails > 0),
         ("breaks", f"{len(status.breaks):,}", bool(status.breaks)),
-        ("reconciled to", reconciled, False),
+        ("not compared", _not_compared(status), bool(status.undecided)),
+        ("reconciled to", reconciled, not status.is_reconciled),
         ("gas a fill", gas, False),
     ):
         table.add_row(Text(name, "bold"), Text(value, "bold red" if bad else ""))
@@ -138,6 +141,11 @@ def _settlement(status: SettlementStatus) -> Table:
 
 def _by_state(counts: Any) -> str:
     return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "none"
+
+
+def _not_compared(status: SettlementStatus) -> str:
+    """What could not be compared for long, by kind with how many subjects."""
+    return _by_state(Counter(each.kind for each in status.undecided))
 
 
 def _breaks(status: SettlementStatus) -> Table:
