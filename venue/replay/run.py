@@ -5,6 +5,7 @@ report.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -183,16 +184,20 @@ class _Run:
         return await follower.run(total)
 
     async def _reconciled(self, administrator: VenueClient, settled: Settled) -> tuple[int, bool]:
-        """Wait for a reconciliation at or after the last batch's block; return its breaks, and whether it
-        came.
+        """Wait for a reconciliation that compared everything, ledger included, as it is from now on and at or
+        after the last batch's block; return its breaks, and whether it came.
         """
         self._watching.step("reconciling")
         deadline = time.monotonic() + _RECONCILE_SECONDS_MAX
+        projected_at = math.inf
         while True:
+            asked_at = time.monotonic()
             status = await administrator.admin.status()
-            done = (status["reconciled_block"] or 0) >= settled.last_block
+            done = _is_reconciled(status, settled.last_block, asked_at - projected_at)
             if done or time.monotonic() > deadline:
                 return status["breaks"], done
+            if not any(shard["projector_lag"] for shard in status["shards"]):
+                projected_at = min(projected_at, time.monotonic())
             await asyncio.sleep(_POLL_SECONDS)
 
     def _report(
@@ -237,3 +242,9 @@ class _Run:
     def _compared_with(self) -> str:
         from_file = any(market.fills is not None for market in self._flow.markets)
         return "the files" if from_file else "the naive book"
+
+
+def _is_reconciled(status: dict[str, Any], last_block: int, within_seconds: float) -> bool:
+    """Whether all was compared at or after a block, on a snapshot of the tables that is not older."""
+    block, age_ms = status["reconciled_block"], status["reconciled_age_ms"]
+    return block is not None and block >= last_block and age_ms < within_seconds * 1000
