@@ -75,7 +75,8 @@ def adjust_tokens(state: ShardState, command: TokensAdjust) -> Refusal | None:
     if tranche is None:
         return Refusal(Reason.UNKNOWN_TRANCHE)
     holding, delta = tranche.holding(account), command.delta_lots
-    arriving = command.of_fill in tranche.fills
+    fill = tranche.fills.get(command.of_fill)
+    arriving = fill is not None and fill.buyer is holding
     refusal = _delta_refusal(tranche, holding, delta, 0 if arriving else holding.earmarked)
     if refusal:
         return refusal

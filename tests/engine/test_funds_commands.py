@@ -194,6 +194,14 @@ def test_lots_that_arrive_unlocked_leave_sells_of_locked_lots_alone(open_market)
     assert (open_market.lots("ann"), open_market.owed("ann")) == ((0, 50, 0), 0)
 
 
+def test_only_the_buyer_of_a_fill_can_owe_out_of_it(open_market):
+    open_market.sell("bob", 20, at=200)
+    sold(open_market, 10)
+    gone(open_market, "bob", 90, of_fill=1)
+    assert open_market.of(ExecutionReport)[0].reason == Reason.CANCELLED_TOKENS_GONE
+    assert (open_market.lots("bob"), open_market.owed("bob")) == ((0, 0, 10), 0)
+
+
 def test_a_sell_of_lots_that_turn_out_unlocked_is_cancelled(open_market):
     sold(open_market, 10)
     open_market.send(settlement_final(1, 1))
