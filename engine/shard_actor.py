@@ -21,6 +21,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
+from engine.metrics_server import metrics_served
 from engine.shard_incarnation import ShardConfig, ShardIncarnation
 
 EXIT_SECONDS: Final = 0.5
@@ -60,12 +61,14 @@ class ShardActor:
                 structlog.processors.JSONRenderer(),
             ]
         )
+        self._metrics_port = config.metrics_port
         self._incarnation = ShardIncarnation(config if config.host else replace(config, host=_node_address()))
 
     async def serve(self) -> str:
         """Live; return why it ended, and exit a moment later."""
         try:
-            await self._incarnation.run()
+            async with metrics_served(self._metrics_port):
+                await self._incarnation.run()
         except Exception as error:
             asyncio.get_running_loop().call_later(EXIT_SECONDS, os._exit, 1)
             return repr(error)

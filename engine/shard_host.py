@@ -37,13 +37,23 @@ class HostTiming:
 
 @dataclass(frozen=True)
 class ShardHostConfig:
-    """Which shards to run, where their journals are, on which address they listen, in which Ray."""
+    """Which shards to run, where their journals are, on which address they listen, in which Ray.
+
+    The first of ``shards`` serves its metrics on loopback port ``metrics_port``, the others on those after
+    it; 0 serves none.
+    """
 
     dsn: str
     shards: Sequence[int] = (0, 1)
     host: str = "127.0.0.1"
     ray: RayConfig = field(default_factory=RayConfig)
     timing: HostTiming = field(default_factory=HostTiming)
+    metrics_port: int = 0
+
+    def of(self, shard: int) -> ShardConfig:
+        """Return what one of the shards is told."""
+        port = self.metrics_port and self.metrics_port + self.shards.index(shard)
+        return ShardConfig(shard, self.dsn, self.host, metrics_port=port)
 
 
 class Running(Protocol):
@@ -119,7 +129,7 @@ async def _lose(cluster: Cluster, timing: HostTiming) -> None:
 async def _keep(config: ShardHostConfig, cluster: Cluster, shard: int) -> None:
     timing, back_off = config.timing, config.timing.back_off_min
     while True:
-        running = cluster.launch(ShardConfig(shard, config.dsn, config.host))
+        running = cluster.launch(config.of(shard))
         try:
             served, reason = await _watch(running, timing)
         finally:

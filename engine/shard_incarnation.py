@@ -30,13 +30,14 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class ShardConfig:
     """What one shard needs to know: where its journal is (``dsn``), the address to listen on (``host``;
-    empty: the node's own)."""
+    empty: the node's own), and the loopback port of its metrics (0: none)."""
 
     shard: int
     dsn: str
     host: str = "127.0.0.1"
     port: int = 0
     lease_check_seconds: float = LEASE_CHECK_SECONDS
+    metrics_port: int = 0
 
 
 @dataclass

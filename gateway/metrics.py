@@ -1,8 +1,8 @@
-"""What a gateway counts for Prometheus; :func:`exposition` gives the text that a process serves."""
+"""What a gateway counts for Prometheus."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class GatewayMetrics:
@@ -30,8 +30,3 @@ class GatewayMetrics:
             "abst_gateway_book_gaps", "Books taken anew because events were missing.", registry=self.registry
         )
         self.results = self.answers.labels("none")
-
-
-def exposition(metrics: GatewayMetrics) -> bytes:
-    """Return the metrics in Prometheus' text format."""
-    return generate_latest(metrics.registry)

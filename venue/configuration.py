@@ -102,6 +102,14 @@ class SettlementSection(_Section):
     reconcile_seconds: Annotated[float, Field(gt=0)] = 2.0
 
 
+class MetricsSection(_Section):
+    """Prometheus metrics on the loopback interface: gateway, ledger, settlement, then a shard each."""
+
+    port: Annotated[int, Field(ge=0, le=60_000, description="the gateway's; the others' follow; 0: none")] = (
+        9460
+    )
+
+
 class KeysSection(_Section):
     """Private keys, 32 bytes in hex. Empty: a development key that everybody knows, refused off development
     chains.
@@ -129,6 +137,7 @@ class Configuration(BaseSettings):
     engine: EngineSection = EngineSection()
     gateway: GatewaySection = GatewaySection()
     settlement: SettlementSection = SettlementSection()
+    metrics: MetricsSection = MetricsSection()
     keys: KeysSection = KeysSection()
 
     @classmethod

@@ -107,12 +107,19 @@ async def _shards(configuration: Configuration, stop: asyncio.Event) -> None:
 
     engine = configuration.engine
     ray = RayConfig(address=engine.ray_address, directory=DataDirectory(configuration.data_directory).ray)
-    config = ShardHostConfig(configuration.postgres.dsn, range(engine.shards), engine.host, ray)
+    config = ShardHostConfig(
+        configuration.postgres.dsn,
+        range(engine.shards),
+        engine.host,
+        ray,
+        metrics_port=_metrics_port(configuration, ProcessName.SHARDS),
+    )
     await run_shards(config, stop, cluster=Cluster(ray))
 
 
 async def _ledger(configuration: Configuration, stop: asyncio.Event) -> None:
     from engine.ledger_process import LedgerConfig, run_ledger
+    from engine.metrics_server import metrics_served
     from venue.deployed_contracts import deployment_of
 
     config = LedgerConfig(
@@ -121,12 +128,15 @@ async def _ledger(configuration: Configuration, stop: asyncio.Event) -> None:
         domain=deployment_of(configuration).domain,
         engine_key=key_of(configuration, "attestor"),
     )
-    await run_ledger(config, stop)
+    async with metrics_served(_metrics_port(configuration, ProcessName.LEDGER)):
+        await run_ledger(config, stop)
 
 
 async def _gateway(configuration: Configuration, stop: asyncio.Event) -> None:
+    from engine.metrics_server import metrics_served
     from gateway.configuration import GatewayConfig
     from gateway.gateway_process import run_gateway
+    from gateway.metrics import GatewayMetrics
     from venue.deployed_contracts import deployment_of
 
     gateway, contracts = configuration.gateway, deployment_of(configuration)
@@ -142,10 +152,13 @@ async def _gateway(configuration: Configuration, stop: asyncio.Event) -> None:
         chain_rpc=configuration.chain.rpc_url,
         in_flight_limit=gateway.commands_in_flight_max,
     )
-    await run_gateway(config, stop)
+    metrics = GatewayMetrics()
+    async with metrics_served(_metrics_port(configuration, ProcessName.GATEWAY), metrics.registry):
+        await run_gateway(config, stop, metrics=metrics)
 
 
 async def _settlement(configuration: Configuration, stop: asyncio.Event) -> None:
+    from engine.metrics_server import metrics_served
     from settlement.batching import BatchingPolicy
     from settlement.finality import FinalityRule
     from settlement.settlement_config import SettlementConfig
@@ -166,9 +179,17 @@ async def _settlement(configuration: Configuration, stop: asyncio.Event) -> None
         first_block=max(0, contracts.block - 1),
         reconcile_every_s=settlement.reconcile_seconds,
     )
-    await run_settlement(config, stop)
+    async with metrics_served(_metrics_port(configuration, ProcessName.SETTLEMENT)):
+        await run_settlement(config, stop)
 
 
+def _metrics_port(configuration: Configuration, name: ProcessName) -> int:
+    """The port of a process's metrics, 0 for none; the shards' is the first shard's."""
+    port = configuration.metrics.port
+    return port and port + _METRICS_PORTS.index(name)
+
+
+_METRICS_PORTS = (ProcessName.GATEWAY, ProcessName.LEDGER, ProcessName.SETTLEMENT, ProcessName.SHARDS)
 _ROOT = Path(__file__).resolve().parent.parent
 _SCHEMAS = {name: _ROOT / name / "schema.sql" for name in ("engine", "settlement")}
 _RUNS: dict[ProcessName, Callable[[Configuration, asyncio.Event], Awaitable[None]]] = {

@@ -81,7 +81,7 @@ def nothing_runs_on(data: Path) -> bool:
 @pytest.fixture(scope="session")
 def free_ports() -> dict[str, str]:
     """The environment that lets a stack take free ports."""
-    return {**os.environ, "ABST_GATEWAY__PORT": "0", "ABST_CHAIN__PORT": "0"}
+    return {**os.environ, "ABST_GATEWAY__PORT": "0", "ABST_CHAIN__PORT": "0", "ABST_METRICS__PORT": "0"}
 
 
 @pytest.fixture(scope="session")
