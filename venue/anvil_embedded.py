@@ -101,7 +101,7 @@ class AnvilEmbedded:
             if self._state.stat().st_mtime_ns == before.st_mtime_ns:
                 draft.replace(self._whole)
                 self._kept_mtime_ns = before.st_mtime_ns
-        except FileNotFoundError:
+        except OSError:  # it is not there yet, or cannot be copied now: the next round tries again
             return
 
 

@@ -38,6 +38,8 @@ from venue.remains import (
 from venue.supervisor import Service, Supervisor
 
 DATABASE = "abst"
+_START_SECONDS_MAX = 60.0
+_SHARDS_START_SECONDS_MAX = 3600.0  # they replay their journals first, tens of thousands of commands a second
 _PREPARE_SECONDS_MAX = 90.0
 
 
@@ -137,7 +139,7 @@ class EmbeddedStack:
     def _venue_stages(self) -> list[list[Service]]:
         return [
             [
-                self._process("shards", shards_are_ready),
+                self._process("shards", shards_are_ready, _SHARDS_START_SECONDS_MAX),
                 self._process("ledger", ledger_is_ready),
                 self._process("gateway", gateway_is_ready),
                 self._process("settlement", settlement_is_ready),
@@ -148,6 +150,7 @@ class EmbeddedStack:
         self,
         name: str,
         ready: Callable[[Configuration], Coroutine[Any, Any, bool]],
+        start_seconds_max: float = _START_SECONDS_MAX,
     ) -> Service:
         async def sweep() -> None:
             await asyncio.to_thread(end_marked_processes, self._mark, name, 0.0)
@@ -157,6 +160,7 @@ class EmbeddedStack:
             _VenueProcess(name, self),
             lambda: ready(self.configuration),
             sweep=sweep,
+            start_seconds_max=start_seconds_max,
         )
 
     async def _prepare(self) -> None:

@@ -61,6 +61,7 @@ class Service:
     program: Program
     ready: Callable[[], Awaitable[bool]]
     sweep: Callable[[], Awaitable[None]] | None = None
+    start_seconds_max: float = 60.0
     state: ServiceState = ServiceState.STOPPED
     restarts: int = 0
 
@@ -72,12 +73,9 @@ class Supervisor:
         self,
         stages: Sequence[Sequence[Service]],
         told: Callable[[str], None],
-        *,
-        start_seconds_max: float = 60.0,
     ) -> None:
         self._stages = stages
         self._told = told
-        self._start_seconds_max = start_seconds_max
         self._watchers: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -127,7 +125,7 @@ class Supervisor:
     async def _until_ready(self, service: Service) -> str | None:
         """Wait until the service is ready; return how it failed if it did."""
         end = asyncio.ensure_future(service.program.wait())
-        deadline = time.monotonic() + self._start_seconds_max
+        deadline = time.monotonic() + service.start_seconds_max
         try:
             while time.monotonic() < deadline:
                 if await service.ready():
@@ -139,7 +137,7 @@ class Supervisor:
                     return end.result()
         finally:
             end.cancel()
-        return f"was not ready after {self._start_seconds_max:g} s"
+        return f"was not ready after {service.start_seconds_max:g} s"
 
     async def _watch(self, service: Service) -> None:
         pause, failed = _PAUSE_SECONDS_MIN, ""
@@ -163,5 +161,5 @@ class Supervisor:
                 await service.sweep()
             await service.program.start()
             return await self._until_ready(service) or ""
-        except (OSError, VenueError) as error:
-            return f"cannot be started: {error}"
+        except Exception as error:  # whatever it is, the service must be tried again, and somebody must hear
+            return f"cannot be started: {str(error) or type(error).__name__}"

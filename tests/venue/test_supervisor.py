@@ -13,6 +13,7 @@ class FakeProgram:
         self.pid = 1
         self.starts = 0
         self.refusals = 0
+        self.refusal: Exception = OSError("no such program")
         self.works = True
         self._name = name
         self._history = history
@@ -23,7 +24,7 @@ class FakeProgram:
         self._history.append(f"start {self._name}")
         if self.refusals:
             self.refusals -= 1
-            raise OSError("no such program")
+            raise self.refusal
         self._ended.clear()
 
     async def wait(self) -> str:
@@ -56,13 +57,13 @@ class Stack:
         self.swept: list[str] = []
         stages = [[self._service("database", self.database)]]
         stages.append([self._service("shard", self.shard), self._service("gateway", self.gateway)])
-        self.supervisor = Supervisor(stages, self.told.append, start_seconds_max=5)
+        self.supervisor = Supervisor(stages, self.told.append)
 
     def _service(self, name: str, program: FakeProgram) -> Service:
         async def sweep() -> None:
             self.swept.append(name)
 
-        return Service(name, program, program.ready, sweep=sweep)
+        return Service(name, program, program.ready, sweep=sweep, start_seconds_max=5)
 
     async def start(self) -> None:
         await self.supervisor.start_stage(0)
@@ -102,13 +103,14 @@ async def test_what_dies_is_swept_up_and_started_again_alone(stack: Stack) -> No
     await stack.supervisor.stop()
 
 
-async def test_a_restart_that_fails_is_tried_again(stack: Stack) -> None:
+@pytest.mark.parametrize("refusal", [OSError("no such program"), ValueError("a file of it was cut short")])
+async def test_a_restart_that_fails_however_it_fails_is_tried_again(stack: Stack, refusal: Exception) -> None:
     await stack.start()
-    stack.gateway.refusals = 2
+    stack.gateway.refusals, stack.gateway.refusal = 2, refusal
     stack.gateway.die()
     await stack.until_told("gateway is ready", times=2)
     assert stack.gateway.starts == 4
-    assert any("cannot be started: no such program" in line for line in stack.told)
+    assert any(f"cannot be started: {refusal}" in line for line in stack.told)
     await stack.supervisor.stop()
 
 

@@ -28,6 +28,7 @@ class Report:
     run: str
     symbols: list[str]
     commands: int
+    unanswered: int
     rejects: dict[int, int]
     fills: int
     volume_lots: int
@@ -54,11 +55,12 @@ class Report:
 
     @property
     def succeeded(self) -> bool:
-        """Whether all fills are equal, all are final on chain, nothing was refused, and reconciliation
-        shows no break.
+        """Whether every command was answered and none refused, all fills are equal, all are final on chain,
+        and reconciliation shows no break.
         """
+        all_taken = not self.unanswered and not self.rejects
         all_final = self.final == self.fills and not self.failed
-        return self.fills_equal and all_final and not self.rejects and self.reconciled and not self.breaks
+        return all_taken and self.fills_equal and all_final and self.reconciled and not self.breaks
 
     def as_json_object(self) -> dict[str, Any]:
         """Return the report for ``--json``."""
@@ -77,6 +79,7 @@ class Report:
         rejects = ", ".join(f"{count} x {reason}" for reason, count in self.rejects.items())
         rows = [
             ("commands", f"{self.commands:,} over {', '.join(self.symbols)}"),
+            ("without an answer", f"{self.unanswered:,}"),
             ("rejects", rejects or "none"),
             ("fills", f"{self.fills:,}, {self.volume_lots:,} lots"),
             ("auction", f"{' / '.join(self.auction_price) or 'none'}, {self.auction_volume_lots:,} lots"),

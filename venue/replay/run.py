@@ -216,6 +216,7 @@ class _Run:
             run=self._progress.record.name,
             symbols=[market.symbol for market in self._flow.markets],
             commands=len(self._flow.commands),
+            unanswered=len(self._flow.commands) - len(answers),
             rejects=count_reasons([answer.reason for answer in answers]),
             fills=len(all_fills),
             volume_lots=sum(fill.lots for _, fill in all_fills),

@@ -8,7 +8,7 @@ from venue.replay.report import Latency, Report, count_reasons, quantiles
 
 def report() -> Report:
     return Report(
-        run="replay-1", symbols=["TAPE"], commands=10, rejects={}, fills=4, volume_lots=9,
+        run="replay-1", symbols=["TAPE"], commands=10, unanswered=0, rejects={}, fills=4, volume_lots=9,
         auction_price=["480000"], auction_volume_lots=2, fills_equal=True, first_difference="",
         compared_with="the files", batches=2, final=4, failed=0, gas_used=1000, gas_per_fill=250.0,
         latency_kind="open pipeline", acknowledgement=Latency(10, 1.5, 9.0), commands_per_second=100.0,
@@ -27,6 +27,7 @@ def test_a_run_succeeds_when_everything_is_equal_final_and_reconciled() -> None:
         {"final": 3},
         {"final": 3, "failed": 1},
         {"rejects": {401: 1}},
+        {"unanswered": 1},
         {"breaks": 1},
         {"reconciled": False},
     ],
