@@ -27,11 +27,12 @@ async def test_the_tape_ends_as_it_must_although_a_process_is_killed(
     data = tmp_path / "data"
     command = [*abst, "replay", str(TAPE / "tape-orders.csv.gz"), *files, "--data-dir", str(data), "--json"]
     run = await asyncio.create_subprocess_exec(
-        *command, env=free_ports, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        *command, env=free_ports, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     await asyncio.to_thread(wait_for_answers, data / "replays", 9_000)
     kill(data, victim)
-    output, _ = await run.communicate()
+    output, told = await run.communicate()
+    assert output, told.decode()
     report = json.loads(output.splitlines()[-1])
     assert report["first_difference"] == ""
     assert (report["commands"], report["rejects"], report["breaks"]) == (28_000, {}, 0)
