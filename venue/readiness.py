@@ -41,19 +41,19 @@ async def shards_are_ready(configuration: Configuration) -> bool:
 
 async def ledger_is_ready(configuration: Configuration) -> bool:
     """Say whether the ledger process is connected to the database."""
-    return await _is_connected(configuration, "ledger")
+    return await _is_connected(configuration, "abst-ledger")
 
 
 async def settlement_is_ready(configuration: Configuration) -> bool:
-    """Say whether the settlement process is connected to the database."""
-    return await _is_connected(configuration, "settlement")
+    """Say whether the settlement process is connected to the database and is the one that settles."""
+    return await _is_connected(configuration, "abst-settlement-lock")
 
 
 async def _is_connected(configuration: Configuration, name: str) -> bool:
     statement = (
-        "select from pg_stat_activity where application_name like $1 and datname = current_database() limit 1"
+        "select from pg_stat_activity where application_name = $1 and datname = current_database() limit 1"
     )
-    return bool(await _query(configuration, statement, f"%{name}%"))
+    return bool(await _query(configuration, statement, name))
 
 
 async def _query(configuration: Configuration, statement: str, *arguments: object) -> list[asyncpg.Record]:
