@@ -116,7 +116,8 @@ async def test_a_lost_connection_leaves_the_commit_in_doubt(
     journal = new_journal()
     lease = await journal.take_over()
     await journal.database.pool.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'abst-shard-1-writer'"
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1",
+        "abst-shard-1-writer",
     )
     with pytest.raises(CommitInDoubtError):
         await journal.append(next_row(lease, 1, ZERO_HASH))
