@@ -1,6 +1,6 @@
 """What does one call of a book method cost, on a small busy book?
 
-    pytest benchmarks/test_order_book.py
+pytest benchmarks/test_order_book.py
 """
 
 import random

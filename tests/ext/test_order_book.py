@@ -309,6 +309,4 @@ def test_the_real_tape_fills_one_by_one_as_it_should(make_book: type[Book]) -> N
     columns = ("taker_order_id", "maker_order_id", "price", "qty")
     assert BookEventKind.REJECTED not in tape.kinds
     assert tape.fills == [tuple(int(row[column]) for column in columns) for row in rows("fills")]
-    assert tape.auction == {
-        (row["side"], int(row["order_id"])): int(row["qty"]) for row in rows("auction")
-    }
+    assert tape.auction == {(row["side"], int(row["order_id"])): int(row["qty"]) for row in rows("auction")}
