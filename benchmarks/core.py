@@ -31,6 +31,7 @@ from ext.book_records import (
     BookEventFlag,
     BookEventKind,
     BookOp,
+    OrderType,
     Phase,
     TimeInForce,
     pack_set_phase,
@@ -110,6 +111,7 @@ def book_commands(records: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     commands["op"] = np.where(is_cancel, BookOp.CANCEL, BookOp.ADD)
     commands["side"] = source["side"] + 1
     commands["time_in_force"] = TimeInForce.GTC
+    commands["order_type"] = OrderType.LIMIT
     commands["order_id"] = np.where(second, source["new_id"], source["id"])
     commands["price_ticks"] = source["price"]
     commands["quantity_lots"] = source["qty"]

@@ -4,8 +4,8 @@
 Inline in a ``.pxd``, as everything the matching loop calls: a call into another
 extension module goes through a pointer and can't be inlined.
 """
-from libc.stdint cimport uint8_t
 from libc.stdlib cimport realloc
+from libc.string cimport memcpy
 
 from ext.book_records cimport BookEvent
 
@@ -35,21 +35,17 @@ cdef inline int event_buffer_reserve(EventBuffer* buffer, size_t more) noexcept 
     return event_buffer_grow(buffer, buffer.used + more)
 
 
-cdef inline BookEvent* event_buffer_add(EventBuffer* buffer, uint8_t kind) noexcept nogil:
-    """Append an event of ``kind``, else all zero; room was reserved."""
-    cdef BookEvent* event = &buffer.events[buffer.used]
+cdef inline void event_buffer_add(EventBuffer* buffer, BookEvent event) noexcept nogil:
+    """Append an event; room was reserved."""
+    buffer.events[buffer.used] = event
     buffer.used += 1
-    event[0] = BookEvent(kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    return event
 
 
 cdef inline int event_buffer_move(EventBuffer* target, EventBuffer* source) noexcept nogil:
     """Append all of ``source`` to ``target`` and empty it; -1 when there is no memory."""
-    cdef size_t at
     if event_buffer_reserve(target, source.used) < 0:
         return -1
-    for at in range(source.used):
-        target.events[target.used + at] = source.events[at]
+    memcpy(&target.events[target.used], source.events, source.used * sizeof(BookEvent))
     target.used += source.used
     source.used = 0
     return 0
