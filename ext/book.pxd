@@ -15,11 +15,11 @@ from ext.book_records cimport (
     KIND_REFILLED,
     PHASE_CLOSED,
     SIDE_BUY,
-    BookEvent,
     RulesTail,
 )
 from ext.book_store cimport BookStore
-from ext.event_buffer cimport event_buffer_add, event_buffer_move
+from ext.event_buffer cimport event_buffer_add, event_buffer_reserve
+from ext.level_changes cimport LevelChange, LevelChanges
 from ext.order_extra cimport (
     NO_EXTRA,
     OrderExtra,
@@ -32,7 +32,6 @@ from ext.order_pool cimport (
     ORDER_STOP,
     Order,
     order_pool_give_back,
-    order_pool_take,
 )
 from ext.order_timers cimport OrderTimer, OrderTimers, order_timers_add, order_timers_remove
 from ext.price_levels cimport (
@@ -142,7 +141,7 @@ cdef inline void book_emit(
     """Write an event that is of no order."""
     event_buffer_add(
         &book.store.events,
-        BookEvent(kind, 0, reason, flags, 0, 0, price_ticks, lots, leaves_lots, 0, orders, book.number),
+        kind, 0, reason, flags, 0, 0, price_ticks, lots, leaves_lots, 0, orders, book.number,
     )
 
 
@@ -153,37 +152,45 @@ cdef inline void book_emit_order(
     cdef int64_t visible_lots = 0 if order.flags & ORDER_STOP else order.leaves_lots
     event_buffer_add(
         &book.store.events,
-        BookEvent(
-            kind, order.side, 0, flags, order.order_id, 0, order.price_ticks, order.quantity_lots,
+        kind, order.side, 0, flags, order.order_id, 0, order.price_ticks, order.quantity_lots,
             order.leaves_lots + hidden_lots(book, order), visible_lots, 0, book.number,
-        ),
     )
 
 
 cdef inline void book_emit_cancelled(Book* book, const Order* order, uint16_t reason) noexcept nogil:
     event_buffer_add(
         &book.store.events,
-        BookEvent(
-            KIND_CANCELLED, order.side, reason, 0, order.order_id, 0, order.price_ticks,
+        KIND_CANCELLED, order.side, reason, 0, order.order_id, 0, order.price_ticks,
             order.leaves_lots + hidden_lots(book, order), 0, 0, 0, book.number,
-        ),
     )
 
 
 cdef inline void book_note_change(Book* book, uint8_t side, const Level* level) noexcept nogil:
     """Write down how a price stands now; room was reserved."""
-    event_buffer_add(
-        &book.store.changes,
-        BookEvent(
-            KIND_LEVEL, side, 0, 0, 0, 0, level_price_ticks(level), level.leaves_lots, 0, 0,
-            level.orders, book.number,
-        ),
-    )
+    cdef LevelChanges* changes = &book.store.changes
+    cdef LevelChange* change = &changes.changes[changes.used]
+    change.price_ticks = level_price_ticks(level)
+    change.leaves_lots = level.leaves_lots
+    change.orders = level.orders
+    change.side = side
+    changes.used += 1
 
 
 cdef inline int book_flush(Book* book) noexcept nogil:
     """End a step: its LEVEL events follow its others; -1 when there is no memory."""
-    return event_buffer_move(&book.store.events, &book.store.changes)
+    cdef LevelChanges* changes = &book.store.changes
+    cdef const LevelChange* change
+    cdef size_t at
+    if event_buffer_reserve(&book.store.events, changes.used + 1) < 0:
+        return -1
+    for at in range(changes.used):
+        change = &changes.changes[at]
+        event_buffer_add(
+            &book.store.events, KIND_LEVEL, change.side, 0, 0, 0, 0, change.price_ticks, change.leaves_lots,
+            0, 0, change.orders, book.number,
+        )
+    changes.used = 0
+    return 0
 
 
 # -- trades
@@ -375,24 +382,24 @@ cdef inline void book_settle(Book* book, Level* level, uint32_t ref) noexcept no
         book_forget(book, ref)
 
 
-cdef inline uint32_t book_enter(Book* book, const Order* order, const OrderExtra* extra) noexcept nogil:
-    """Give an order a number and a place in the index; NO_ORDER when there is no memory."""
+cdef inline void book_enter(Book* book, uint32_t ref) noexcept nogil:
+    """Give an order its place in the index."""
+    order_index_add(&book.store.index, book_order(book, ref).order_id, ref)
+
+
+cdef inline int book_add_extra(Book* book, uint32_t ref, const OrderExtra* extra) noexcept nogil:
+    """Give an order what only some have; -1 when there is no memory."""
     cdef BookStore* store = book.store
-    cdef uint32_t ref = order_pool_take(&store.orders)
-    cdef Order* entered = &store.orders.orders[ref]
-    entered[0] = order[0]
-    entered.book = book.number
-    order_index_add(&store.index, order.order_id, ref)
-    if extra.peak_lots | extra.expiry_ns | extra.stop_price_ticks:
-        entered.extra = extra_pool_take(&store.extras)
-        if entered.extra == NO_EXTRA:
-            return NO_ORDER
-        store.extras.extras[entered.extra] = extra[0]
-        if extra.expiry_ns > 0 and order_timers_add(
-            &book.timers, store.extras.extras, OrderTimer(extra.expiry_ns, order.order_id, ref, entered.extra)
-        ) < 0:
-            return NO_ORDER
-    return ref
+    cdef Order* order = book_order(book, ref)
+    order.extra = extra_pool_take(&store.extras)
+    if order.extra == NO_EXTRA:
+        return -1
+    store.extras.extras[order.extra] = extra[0]
+    if extra.expiry_ns == 0:
+        return 0
+    return order_timers_add(
+        &book.timers, store.extras.extras, OrderTimer(extra.expiry_ns, order.order_id, ref, order.extra)
+    )
 
 
 cdef inline bint has_room(const Book* book, uint8_t side, int64_t more_lots) noexcept nogil:

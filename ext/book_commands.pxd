@@ -1,7 +1,6 @@
 # cython: language_level=3
 """One command to one of many books: found, checked for form, applied, its events ended."""
 from libc.stdint cimport uint16_t, uint32_t
-from libc.string cimport memset
 
 from ext.book cimport Book, book_flush
 from ext.book_clock cimport apply_clock
@@ -27,7 +26,6 @@ from ext.book_records cimport (
     REJECT_UNKNOWN_BOOK,
     REJECT_UNKNOWN_OP,
     BookCommand,
-    BookEvent,
     OrderTail,
     RulesTail,
 )
@@ -38,6 +36,13 @@ from ext.market_phase cimport apply_set_phase, apply_set_rules, apply_uncross
 from ext.order_changes cimport apply_cancel, apply_mass_cancel, apply_replace
 from ext.order_entry cimport apply_add
 from ext.stop_orders cimport elect_stops
+
+cdef extern from *:
+    """
+    static const unsigned long long abst_no_tail[8] = {0};
+    """
+    const void* abst_no_tail
+
 
 cdef inline int apply_rare(Book* book, const BookCommand* command, const void* tail) noexcept nogil:
     if command.op == OP_SET_PHASE:
@@ -59,7 +64,6 @@ cdef inline uint16_t flags_of(const BookCommand* command) noexcept nogil:
 
 
 cdef inline int apply_command(Book* book, const BookCommand* command, const void* tail) noexcept nogil:
-    cdef OrderTail no_tail
     if not OP_ADD <= command.op <= OP_SET_RULES:
         return REJECT_UNKNOWN_OP
     if command.flags & ~flags_of(command) or command.reserved:
@@ -71,15 +75,14 @@ cdef inline int apply_command(Book* book, const BookCommand* command, const void
     if command.op > OP_REPLACE:
         return apply_rare(book, command, tail)
     if tail == NULL:
-        memset(&no_tail, 0, sizeof(OrderTail))
-        tail = &no_tail
+        tail = abst_no_tail
     return apply_add(book, command, <const OrderTail*> tail)
 
 
 cdef inline void emit_rejected(BookStore* store, const BookCommand* command, uint16_t reason) noexcept nogil:
     event_buffer_add(
         &store.events,
-        BookEvent(KIND_REJECTED, 0, reason, 0, command.order_id, 0, 0, 0, 0, 0, 0, command.book),
+        KIND_REJECTED, 0, reason, 0, command.order_id, 0, 0, 0, 0, 0, 0, command.book,
     )
 
 

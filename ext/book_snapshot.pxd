@@ -9,6 +9,7 @@ from libc.string cimport memcpy, memset
 
 from ext.book cimport (
     Book,
+    book_add_extra,
     book_append,
     book_append_stop,
     book_enter,
@@ -42,7 +43,7 @@ from ext.book_store cimport book_store_find, book_store_reserve
 from ext.call_auction cimport book_equilibrium
 from ext.market_phase cimport TIME_BITS, apply_set_rules, is_within
 from ext.order_extra cimport NO_EXTRA, OrderExtra
-from ext.order_pool cimport NO_ORDER, ORDER_MARKET, ORDER_POST_ONLY, ORDER_REPRICE, ORDER_STOP, Order
+from ext.order_pool cimport NO_ORDER, ORDER_MARKET, ORDER_POST_ONLY, ORDER_REPRICE, ORDER_STOP, Order, order_pool_take
 from ext.price_levels cimport (
     Level,
     LevelCursor,
@@ -187,20 +188,16 @@ cdef inline bint may_rest(const Book* book, const RestingOrderRecord* record) no
     )
 
 
-cdef inline int read_order(Book* book, const RestingOrderRecord* record) noexcept nogil:
-    """Let an order of a snapshot rest; 1 when it cannot, -1 when there is no memory."""
-    cdef Order order
-    cdef OrderExtra extra = OrderExtra(
-        record.leaves_lots - record.visible_lots, record.peak_lots, record.expiry_ns, record.stop_price_ticks, 0, 0
-    )
-    cdef uint32_t ref
-    if not may_rest(book, record):
-        return 1
-    memset(&order, 0, sizeof(Order))
+cdef inline uint32_t make_order(Book* book, const RestingOrderRecord* record) noexcept nogil:
+    """Return the number of an order of a snapshot, in no queue."""
+    cdef uint32_t ref = order_pool_take(&book.store.orders)
+    cdef Order* order = book_order(book, ref)
+    memset(order, 0, sizeof(Order))
     order.order_id = record.order_id
     order.price_ticks = record.price_ticks
     order.quantity_lots = record.leaves_lots + record.cum_lots
-    order.leaves_lots = record.visible_lots
+    order.leaves_lots = record.leaves_lots if is_stop_record(record) else record.visible_lots
+    order.book = book.number
     order.owner = record.owner
     order.group = record.group
     order.side = record.side
@@ -209,14 +206,25 @@ cdef inline int read_order(Book* book, const RestingOrderRecord* record) noexcep
     order.flags = record.flags
     if is_stop_record(record):
         order.flags |= ORDER_STOP
-        order.leaves_lots = record.leaves_lots
-        extra.hidden_lots = 0
-        if record.order_type == TYPE_STOP:
-            order.flags |= ORDER_MARKET
-    ref = book_enter(book, &order, &extra)
-    if ref == NO_ORDER:
+    if record.order_type == TYPE_STOP:
+        order.flags |= ORDER_MARKET
+    book_enter(book, ref)
+    return ref
+
+
+cdef inline int read_order(Book* book, const RestingOrderRecord* record) noexcept nogil:
+    """Let an order of a snapshot rest; 1 when it cannot, -1 when there is no memory."""
+    cdef int64_t hidden = 0 if is_stop_record(record) else record.leaves_lots - record.visible_lots
+    cdef OrderExtra extra = OrderExtra(
+        hidden, record.peak_lots, record.expiry_ns, record.stop_price_ticks, 0, 0
+    )
+    cdef uint32_t ref
+    if not may_rest(book, record):
+        return 1
+    ref = make_order(book, record)
+    if extra.peak_lots | extra.expiry_ns | extra.stop_price_ticks and book_add_extra(book, ref, &extra) < 0:
         return -1
-    return book_append_stop(book, ref) if order.flags & ORDER_STOP else restore_in_queue(book, ref)
+    return book_append_stop(book, ref) if is_stop_record(record) else restore_in_queue(book, ref)
 
 
 cdef inline int restore_in_queue(Book* book, uint32_t ref) noexcept nogil:

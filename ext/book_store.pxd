@@ -7,6 +7,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from ext.event_buffer cimport EventBuffer, event_buffer_reserve
+from ext.level_changes cimport LevelChanges, level_changes_reserve
 from ext.order_extra cimport ExtraPool
 from ext.order_index cimport OrderIndex, order_index_find, order_index_grow, order_index_room
 from ext.order_pool cimport OrderPool, order_pool_grow, order_pool_room
@@ -18,7 +19,7 @@ cdef struct BookStore:
     LevelPool levels
     ExtraPool extras
     EventBuffer events         # of the batch; not the store's own but for its time
-    EventBuffer changes        # LEVEL events of the step under way
+    LevelChanges changes       # of the step under way
     uint32_t room              # orders and levels that certainly can be taken
 
 
@@ -44,12 +45,12 @@ cdef inline int book_store_reserve(BookStore* store) noexcept nogil:
     if store.room == 0 and book_store_make_room(store) < 0:
         return -1
     store.room -= 1
-    if event_buffer_reserve(&store.changes, 8) < 0:
+    if level_changes_reserve(&store.changes, 8) < 0:
         return -1
     return event_buffer_reserve(&store.events, 16)
 
 
-cdef inline uint32_t book_store_find(const BookStore* store, uint64_t order_id) noexcept nogil:
+cdef inline uint32_t book_store_find(BookStore* store, uint64_t order_id) noexcept nogil:
     """Return the number of the order with this id, or NO_ORDER."""
     return order_index_find(&store.index, store.orders.orders, order_id)
 
@@ -59,4 +60,4 @@ cdef inline void book_store_free(BookStore* store) noexcept nogil:
     free(store.index.slots)
     free(store.levels.levels)
     free(store.extras.extras)
-    free(store.changes.events)
+    free(store.changes.changes)

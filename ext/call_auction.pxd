@@ -22,6 +22,7 @@ from ext.book cimport (
 from ext.book_records cimport FLAG_AUCTION, KIND_INDICATIVE, KIND_UNCROSSED, SIDE_BUY, SIDE_SELL
 from ext.event_buffer cimport event_buffer_reserve
 from ext.fills cimport emit_fill
+from ext.level_changes cimport level_changes_reserve
 from ext.order_pool cimport Order
 from ext.price_levels cimport (
     Level,
@@ -166,7 +167,7 @@ cdef inline Level* best_level(Book* book, uint8_t side) noexcept nogil:
 
 cdef inline int open_best_level(Book* book, uint8_t side) noexcept nogil:
     """Write down that the best price of a side changes; what it becomes is filled in when it is left."""
-    if event_buffer_reserve(&book.store.changes, 4) < 0:
+    if level_changes_reserve(&book.store.changes, 4) < 0:
         return -1
     book_note_change(book, side, best_level(book, side))
     return <int> (book.store.changes.used - 1)
@@ -180,8 +181,8 @@ cdef inline int settle_first(Book* book, uint8_t side, int change) noexcept nogi
     cdef Level* level = best_level(book, side)
     if book_order(book, level.first_order).leaves_lots == 0:
         book_settle(book, level, level.first_order)
-    book.store.changes.events[change].quantity_lots = level.leaves_lots
-    book.store.changes.events[change].orders = level.orders
+    book.store.changes.changes[change].leaves_lots = level.leaves_lots
+    book.store.changes.changes[change].orders = level.orders
     if level.orders > 0:
         return change
     book_drop_level(book, &book.prices[side - 1], book.prices[side - 1].best_level)

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from ext.book cimport Book, book_order, hidden_lots
-from ext.book_records cimport FLAG_AUCTION, FLAG_SAME_OWNER, KIND_FILL, BookEvent
+from ext.book_records cimport FLAG_AUCTION, FLAG_SAME_OWNER, KIND_FILL
 from ext.event_buffer cimport event_buffer_add, event_buffer_reserve
 from ext.order_pool cimport Order
 from ext.price_levels cimport Level, level_price_ticks
@@ -19,11 +19,9 @@ cdef inline int emit_fill(
         flags |= FLAG_SAME_OWNER
     event_buffer_add(
         &book.store.events,
-        BookEvent(
-            KIND_FILL, order.side, 0, flags, order.order_id, other.order_id, price_ticks, last_lots,
+        KIND_FILL, order.side, 0, flags, order.order_id, other.order_id, price_ticks, last_lots,
             order.leaves_lots + hidden_lots(book, order) if flags & FLAG_AUCTION else order.leaves_lots,
             other.leaves_lots + hidden_lots(book, other), 0, book.number,
-        ),
     )
     return 0
 

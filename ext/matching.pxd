@@ -34,8 +34,8 @@ from ext.book_records cimport (
 )
 from ext.book_store cimport BookStore
 from ext.collar cimport interrupt, interrupts, price_in_collar
-from ext.event_buffer cimport event_buffer_reserve
 from ext.fills cimport emit_fill
+from ext.level_changes cimport level_changes_reserve
 from ext.order_extra cimport NO_EXTRA
 from ext.order_pool cimport NO_ORDER, ORDER_IMMEDIATE, Order
 from ext.price_levels cimport (
@@ -175,7 +175,7 @@ cdef inline int take_best_level(Book* book, Order* taker, uint8_t side) noexcept
     cdef uint32_t before_orders = level.orders
     cdef int64_t last_before = taker.quantity_lots - taker.leaves_lots
     cdef int outcome
-    if event_buffer_reserve(&book.store.changes, 8) < 0:
+    if level_changes_reserve(&book.store.changes, 8) < 0:
         return -1
     outcome = fill_at_level(book, taker, level)
     if outcome < 0:

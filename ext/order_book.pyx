@@ -47,6 +47,7 @@ from ext.book_snapshot cimport (
 )
 from ext.book_store cimport BookStore, book_store_find, book_store_free, book_store_make_room
 from ext.event_buffer cimport EventBuffer
+from ext.look_ahead cimport look_ahead
 from ext.order_extra cimport OrderExtra
 from ext.order_pool cimport NO_ORDER, Order
 from ext.order_timers cimport OrderTimer
@@ -69,6 +70,9 @@ assert sizeof(Order) == RECORD_BYTES
 
 # A batch shorter than this keeps the interpreter lock: releasing it would cost more.
 cdef size_t GIL_BATCH = 32
+# An index that fits in the cache near the core needs no looking ahead.
+cdef enum:
+    LARGE_INDEX = 1 << 16
 cdef uint32_t BOOKS_MAX = 1 << 20
 
 # Memory that sets lend each other for the events of a batch, so that it stays in the cache.
@@ -98,6 +102,8 @@ cdef int apply_all(
     while at < units:
         if in_place:
             command = <const BookCommand*> (commands + at * RECORD_BYTES)
+            if store.index.mask >= LARGE_INDEX:
+                look_ahead(books, count, store, command, units - at)
         else:
             memcpy(copy, commands + at * RECORD_BYTES, RECORD_BYTES * (2 if at + 1 < units else 1))
         tail = NULL

@@ -6,11 +6,11 @@ Number 0 is no order. A number is valid until the order is given back.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
-from posix.stdlib cimport posix_memalign
+
+from ext.memory cimport memory_take
 
 cdef enum:
     NO_ORDER = 0
-    ORDER_BYTES = 64
 
 cdef enum:
     ORDER_POST_ONLY = 2        # the command's numbers
@@ -52,10 +52,11 @@ cdef inline uint32_t order_pool_room(const OrderPool* pool) noexcept nogil:
 cdef inline int order_pool_grow(OrderPool* pool) noexcept nogil:
     """Double the pool; -1 when there is no memory."""
     cdef uint32_t capacity = 2 * pool.capacity if pool.capacity else 64
-    cdef void* grown = NULL
+    cdef void* grown
     if pool.capacity >= <uint32_t> 1 << 31:
         return -1
-    if posix_memalign(&grown, ORDER_BYTES, capacity * sizeof(Order)) != 0:
+    grown = memory_take(capacity * sizeof(Order))
+    if grown == NULL:
         return -1
     if pool.orders != NULL:
         memcpy(grown, pool.orders, pool.used * sizeof(Order))

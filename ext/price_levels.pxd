@@ -14,6 +14,8 @@ from libc.stdint cimport INT64_MIN, int64_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
 
+from ext.memory cimport memory_take
+
 cdef enum:
     NO_LEVEL = 0
     RUN_KEYS = 64
@@ -79,9 +81,12 @@ cdef inline uint32_t level_pool_room(const LevelPool* pool) noexcept nogil:
 cdef inline int level_pool_grow(LevelPool* pool) noexcept nogil:
     """Double the pool; -1 when there is no memory."""
     cdef uint32_t capacity = 2 * pool.capacity if pool.capacity else 32
-    cdef void* grown = realloc(pool.levels, capacity * sizeof(Level))
+    cdef void* grown = memory_take(capacity * sizeof(Level))
     if grown == NULL:
         return -1
+    if pool.used > 0:
+        memcpy(grown, pool.levels, pool.used * sizeof(Level))
+    free(pool.levels)
     pool.levels = <Level*> grown
     pool.capacity = capacity
     if pool.used == 0:

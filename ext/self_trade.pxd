@@ -23,7 +23,6 @@ from ext.book_records cimport (
     SELF_TRADE_CANCEL_NEWEST,
     SELF_TRADE_CANCEL_OLDEST,
     SELF_TRADE_DECREMENT,
-    BookEvent,
 )
 from ext.event_buffer cimport event_buffer_add, event_buffer_reserve
 from ext.order_pool cimport Order
@@ -47,10 +46,8 @@ cdef inline int emit_prevented(
         return -1
     event_buffer_add(
         &book.store.events,
-        BookEvent(
-            KIND_PREVENTED, taker.side, taker.self_trade, 0, taker.order_id, maker.order_id, price_ticks, lots,
+        KIND_PREVENTED, taker.side, taker.self_trade, 0, taker.order_id, maker.order_id, price_ticks, lots,
             taker.leaves_lots, maker.leaves_lots + hidden_lots(book, maker), 0, book.number,
-        ),
     )
     return 0
 
