@@ -10,7 +10,7 @@ import sys
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MAX, UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -47,7 +47,7 @@ from ext.book_snapshot cimport (
 )
 from ext.book_store cimport BookStore, book_store_find, book_store_free, book_store_make_room
 from ext.event_buffer cimport EventBuffer
-from ext.look_ahead cimport look_ahead
+from ext.look_ahead cimport look_ahead, look_at_index
 from ext.order_extra cimport OrderExtra
 from ext.order_pool cimport NO_ORDER, Order
 from ext.order_timers cimport OrderTimer
@@ -105,6 +105,8 @@ cdef int apply_all(
             command = <const BookCommand*> (commands + at * RECORD_BYTES)
             if store.index.mask >= LARGE_INDEX:
                 look_ahead(books, count, store, command, units - at)
+            else:
+                look_at_index(store, command, units - at)
         else:
             memcpy(copy, commands + at * RECORD_BYTES, RECORD_BYTES * (2 if at + 1 < units else 1))
         tail = NULL
@@ -210,13 +212,18 @@ cdef class BookSet:
         """Apply commands in order and return their events."""
         cdef Py_buffer view
         cdef bint in_place
+        if PyBytes_CheckExact(commands) and PyBytes_GET_SIZE(commands) % RECORD_BYTES == 0:
+            self.require_idle()
+            in_place = <size_t> PyBytes_AS_STRING(commands) % sizeof(uint64_t) == 0
+            return self.apply_buffer(
+                PyBytes_AS_STRING(commands), PyBytes_GET_SIZE(commands) // RECORD_BYTES, in_place
+            )
         PyObject_GetBuffer(commands, &view, PyBUF_SIMPLE)
         try:
             if view.len % RECORD_BYTES:
                 raise ValueError(f"{view.len} bytes are not whole commands of {RECORD_BYTES} bytes")
             self.require_idle()
-            in_place = PyBytes_CheckExact(commands) and <size_t> view.buf % sizeof(uint64_t) == 0
-            return self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES, in_place)
+            return self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES, False)
         finally:
             PyBuffer_Release(&view)
 
