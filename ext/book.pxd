@@ -79,9 +79,9 @@ cdef inline int book_init(Book* book, BookStore* store, uint32_t number) noexcep
     book.store = store
     book.number = number
     book.phase = PHASE_CLOSED
-    if side_prices_init(&book.prices[0], 4 * number) < 0 or side_prices_init(&book.prices[1], 4 * number + 1) < 0:
+    if side_prices_init(&book.prices[0], 4 * number) < 0:
         return -1
-    return 0
+    return side_prices_init(&book.prices[1], 4 * number + 1)
 
 
 cdef inline void book_free(Book* book) noexcept nogil:
@@ -153,7 +153,7 @@ cdef inline void book_emit_order(
     event_buffer_add(
         &book.store.events,
         kind, order.side, 0, flags, order.order_id, 0, order.price_ticks, order.quantity_lots,
-            order.leaves_lots + hidden_lots(book, order), visible_lots, 0, book.number,
+        order.leaves_lots + hidden_lots(book, order), visible_lots, 0, book.number,
     )
 
 
@@ -161,7 +161,7 @@ cdef inline void book_emit_cancelled(Book* book, const Order* order, uint16_t re
     event_buffer_add(
         &book.store.events,
         KIND_CANCELLED, order.side, reason, 0, order.order_id, 0, order.price_ticks,
-            order.leaves_lots + hidden_lots(book, order), 0, 0, 0, book.number,
+        order.leaves_lots + hidden_lots(book, order), 0, 0, 0, book.number,
     )
 
 

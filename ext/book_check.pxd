@@ -157,7 +157,13 @@ cdef inline int64_t check_side(
 
 
 cdef inline int64_t check_level(
-    const Book* book, uint8_t side, int64_t key, uint32_t number, bint stops, uint64_t* orders, uint64_t* extras
+    const Book* book,
+    uint8_t side,
+    int64_t key,
+    uint32_t number,
+    bint stops,
+    uint64_t* orders,
+    uint64_t* extras,
 ) except -1:
     cdef const Level* level = &book.store.levels.levels[number]
     cdef const Order* order

@@ -252,8 +252,8 @@ ORDER_TAIL_DTYPE = np.dtype(
 """Second record of an ADD; 0 where an order has none.
 
 A stop price is what STOP and STOP_LIMIT wait for. A peak is what of the order is visible at once. A minimum
-is what must fill at entry, or nothing does. An expiry ends a DAY or GTD order by the first CLOCK at or after it.
-"""
+is what must fill at entry, or nothing does. An expiry ends a DAY or GTD order by the first CLOCK at or
+after it. """
 
 RULES_TAIL_DTYPE = np.dtype(
     [
@@ -271,9 +271,9 @@ RULES_TAIL_DTYPE = np.dtype(
 """Second record of SET_RULES: the rules that hold from now on.
 
 No trade is farther than the static collar from the reference price, or than the dynamic one from the last
-trade before the order (0: no collar); ``interruption_ns`` is how long a volatility interruption lasts (0: until
-SET_PHASE), ``random_end_ns`` the longest random wait that is added to a timed call, drawn from ``seed``.
-"""
+trade before the order (0: no collar); ``interruption_ns`` is how long a volatility interruption lasts (0:
+until SET_PHASE), ``random_end_ns`` the longest random wait that is added to a timed call, drawn from
+``seed``. """
 
 EVENT_DTYPE = np.dtype(
     [
@@ -322,17 +322,17 @@ CLOCK           orders: how many expired
 RULES           reason: the allocation
 ==============  =================================================================
 
-A command's events come in steps. The first is the command's own: REPLACED, PHASE, RULES, UNCROSSED or REJECTED;
-its FILLs, PREVENTED and REFILLED as they happened, a prevented maker's CANCELLED after its PREVENTED; PHASE of an
-interruption; ADDED, or CANCELLED of what is left; then one LEVEL for each price that changed, in the order in
-which matching came to them (a replaced order's old price first). Each order that a MASS_CANCEL or a CLOCK ends is a
-step, the end of a call is two (UNCROSSED and fills; PHASE), and so is each stop order that trades, after the
-step whose trades reached it: TRIGGERED, then as above. MASS_CANCELLED and CLOCK come after their steps,
-INDICATIVE last.
+A command's events come in steps. The first is the command's own: REPLACED, PHASE, RULES, UNCROSSED or
+REJECTED; its FILLs, PREVENTED and REFILLED as they happened, a prevented maker's CANCELLED after its
+PREVENTED; PHASE of an interruption; ADDED, or CANCELLED of what is left; then one LEVEL for each price that
+changed, in the order in which matching came to them (a replaced order's old price first). Each order that a
+MASS_CANCEL or a CLOCK ends is a step, the end of a call is two (UNCROSSED and fills; PHASE), and so is each
+stop order that trades, after the step whose trades reached it: TRIGGERED, then as above. MASS_CANCELLED and
+CLOCK come after their steps, INDICATIVE last.
 
-The events tell the book order by order: ADDED (without STOP) joins the queue at its price with what is visible,
-FILL and PREVENTED reduce it, REFILLED rejoins it, REPLACED without PRIORITY_KEPT leaves it and joins it anew,
-CANCELLED leaves it.
+The events tell the book order by order: ADDED (without STOP) joins the queue at its price with what is
+visible, FILL and PREVENTED reduce it, REFILLED rejoins it, REPLACED without PRIORITY_KEPT leaves it and
+joins it anew, CANCELLED leaves it.
 """
 
 ORDER_DTYPE = np.dtype(
@@ -364,8 +364,9 @@ RULES_TAIL_STRUCT = struct.Struct("<qqqqqQIIQ")
 EVENT_STRUCT = struct.Struct("<BBHIQQqqqqII")
 ORDER_STRUCT = struct.Struct("<QqqqBBBBIIIqqqq48s")
 SNAPSHOT_STRUCT = struct.Struct("<8sQqQQQQqqqqqQ64s24s")
-"""Head of a book in a snapshot: magic, phase, reference price, number of resting buys, resting sells, stop
-buys, stop sells; last trade's price, highest and lowest price stop orders are still to be looked through for;
+"""Head of a book in a snapshot: magic, phase, reference price, number of resting buys, resting sells,
+stop buys, stop sells; last trade's price, highest and lowest price stop orders are still to be looked
+through for;
 time, end of the call, state of the random numbers, rules, reserved. The orders follow, by priority."""
 
 SNAPSHOT_MAGIC = b"ABSTBK02"
@@ -410,7 +411,7 @@ def pack_replace(order_id: int, price_ticks: int, quantity_lots: int, book: int 
 
 
 def pack_set_phase(phase: int, reference_price_ticks: int = 0, end_ns: int = 0, book: int = 0) -> bytes:
-    """Return the SET_PHASE command; a reference price of 0 keeps the one before, a call ends at ``end_ns``."""
+    """Return the SET_PHASE command; a reference price of 0 keeps the one before."""
     numbers = (0, 0, 0, reference_price_ticks, 0, 0, book, 0, end_ns)
     return COMMAND_STRUCT.pack(BookOp.SET_PHASE, 0, 0, phase, 0, 0, 0, *numbers)
 

@@ -43,7 +43,15 @@ from ext.book_store cimport book_store_find, book_store_reserve
 from ext.call_auction cimport book_equilibrium
 from ext.market_phase cimport TIME_BITS, apply_set_rules, is_within
 from ext.order_extra cimport NO_EXTRA, OrderExtra
-from ext.order_pool cimport NO_ORDER, ORDER_MARKET, ORDER_POST_ONLY, ORDER_REPRICE, ORDER_STOP, Order, order_pool_take
+from ext.order_pool cimport (
+    NO_ORDER,
+    ORDER_MARKET,
+    ORDER_POST_ONLY,
+    ORDER_REPRICE,
+    ORDER_STOP,
+    Order,
+    order_pool_take,
+)
 from ext.price_levels cimport (
     Level,
     LevelCursor,
@@ -55,7 +63,9 @@ from ext.price_levels cimport (
 from ext.stop_orders cimport next_elected
 
 
-cdef inline const Level* level_of(const Book* book, const SidePrices* side, LevelCursor cursor) noexcept nogil:
+cdef inline const Level* level_of(
+    const Book* book, const SidePrices* side, LevelCursor cursor
+) noexcept nogil:
     return &book.store.levels.levels[side_prices_level(side, cursor)]
 
 
@@ -297,7 +307,9 @@ cdef inline uint64_t snapshot_orders(const SnapshotHead* head, uint64_t most) no
     return head.buys + head.sells + head.buy_stops + head.sell_stops
 
 
-cdef inline int read_book(Book* book, const char* records, const SnapshotHead* head, uint64_t count) noexcept nogil:
+cdef inline int read_book(
+    Book* book, const char* records, const SnapshotHead* head, uint64_t count
+) noexcept nogil:
     """Fill an empty book; 1 when the bytes are no snapshot, -1 when there is no memory."""
     cdef RestingOrderRecord record
     cdef uint64_t at

@@ -20,13 +20,15 @@ cdef inline int emit_fill(
     event_buffer_add(
         &book.store.events,
         KIND_FILL, order.side, 0, flags, order.order_id, other.order_id, price_ticks, last_lots,
-            order.leaves_lots + hidden_lots(book, order) if flags & FLAG_AUCTION else order.leaves_lots,
-            other.leaves_lots + hidden_lots(book, other), 0, book.number,
+        order.leaves_lots + hidden_lots(book, order) if flags & FLAG_AUCTION else order.leaves_lots,
+        other.leaves_lots + hidden_lots(book, other), 0, book.number,
     )
     return 0
 
 
-cdef inline int fill_maker(Book* book, Order* taker, Level* level, uint32_t ref, int64_t last_lots) noexcept nogil:
+cdef inline int fill_maker(
+    Book* book, Order* taker, Level* level, uint32_t ref, int64_t last_lots
+) noexcept nogil:
     """Fill a taker from an order of a level, which stays linked; -1 when there is no memory."""
     cdef Order* maker = book_order(book, ref)
     taker.leaves_lots -= last_lots

@@ -85,7 +85,9 @@ cdef inline void look_third(
         abst_prefetch(&store.orders.orders[order.previous])
 
 
-cdef inline void look_at_index(const BookStore* store, const BookCommand* command, size_t left) noexcept nogil:
+cdef inline void look_at_index(
+    const BookStore* store, const BookCommand* command, size_t left
+) noexcept nogil:
     """Prepare no more than index slots, for a set whose orders fit in the cache near the core."""
     if left > AHEAD_THIRD:
         command += AHEAD_THIRD

@@ -207,7 +207,7 @@ cdef inline int match_order(Book* book, Order* taker) noexcept nogil:
 # -- what is left
 
 cdef inline uint16_t cancel_reason(Book* book, const Order* taker, int outcome) noexcept nogil:
-    """Return why what is left of a matched order is cancelled, 0 when it is not; interrupts trading if due."""
+    """Return why what is left of a matched order is cancelled, 0 when not; interrupts trading if due."""
     if outcome == MATCH_COLLAR and interrupts(book):
         interrupt(book)
     elif outcome == MATCH_COLLAR:

@@ -63,7 +63,9 @@ def _check_order(state: BookState, order: Order) -> None:
     assert order.order_type is OrderType.LIMIT
     assert order.stop_price_ticks == 0
     assert 0 < order.visible_lots <= order.leaves_lots
-    assert order.visible_lots <= order.peak_lots if order.peak_lots else order.visible_lots == order.leaves_lots
+    assert (
+        order.visible_lots <= order.peak_lots if order.peak_lots else order.visible_lots == order.leaves_lots
+    )
 
 
 def _check_stops(state: BookState) -> None:

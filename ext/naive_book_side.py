@@ -7,6 +7,8 @@ from sortedcontainers import SortedDict
 
 from ext.book_records import CommandFlag, OrderType, SelfTrade, Side, TimeInForce
 
+NO_FLAGS = CommandFlag(0)
+
 
 @dataclass(slots=True)
 class Order:
@@ -20,7 +22,7 @@ class Order:
     order_type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
     self_trade: SelfTrade = SelfTrade.ALLOWED
-    flags: CommandFlag = CommandFlag(0)
+    flags: CommandFlag = NO_FLAGS
     owner: int = 0
     group: int = 0
     visible_lots: int = 0

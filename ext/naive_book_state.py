@@ -143,8 +143,8 @@ class BookState:
 
     def equilibrium(self, reference_price_ticks: int) -> tuple[int, int, int]:
         """Return price, volume and surplus of an uncross now."""
-        totals = (self.sides[side].totals() for side in Side)
-        return equilibrium(*totals, reference_price_ticks)
+        buys, sells = self.sides[Side.BUY].totals(), self.sides[Side.SELL].totals()
+        return equilibrium(buys, sells, reference_price_ticks)
 
     def indicative_now(self) -> tuple[int, int, int]:
         """Return what INDICATIVE says, all 0 outside a call."""

@@ -92,7 +92,12 @@ def set_rules(state: BookState, command: Command, tail: bytes) -> None:
 
 def are_rules(rules: Rules) -> bool:
     """Whether every rule is in its range."""
-    waits = (rules.static_collar_ticks, rules.dynamic_collar_ticks, rules.interruption_ns, rules.random_end_ns)
+    waits = (
+        rules.static_collar_ticks,
+        rules.dynamic_collar_ticks,
+        rules.interruption_ns,
+        rules.random_end_ns,
+    )
     return (
         all(0 <= wait <= COLLAR_TICKS_MAX for wait in waits)
         and rules.minimum_allocation_lots >= 0

@@ -1,6 +1,6 @@
-from typing import final
+from typing import Self, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 def read_ticks() -> int:
     """Return the processor's clock."""
@@ -8,24 +8,26 @@ def read_ticks() -> int:
 def tick_overhead() -> int:
     """Return the median of what reading the processor's clock twice takes, in ticks."""
 
+@disjoint_base
 class BookSet:
     """Order books that one apply serves: continuous trading and call auction, price-time or pro-rata.
 
     All order types, times in force and attributes of ``ext.book_records``. A trade's price is the resting
-    order's. Replace keeps an order's priority only where the price stays and the leaves do not grow; else it goes
-    to the back of the queue at its new price and, in phase CONTINUOUS, may match at once. Its quantity is FIX
+    order's. Replace keeps an order's priority only where the price stays and the leaves do not grow; else it
+    goes to the back of the queue at its new price and, in phase CONTINUOUS, may match at once. Its quantity
+    is FIX
     OrderQty (38), which includes what has filled; at or under that the order ends (CANCELLED,
     ``QUANTITY_NOT_ABOVE_FILLED``), as FIX says of a replace down to CumQty.
 
     Order ids are 1 to 2**63 - 1 and unique among the orders of all books, prices 1 to 2**62, quantities
-    positive; the leaves of one side of a book never exceed 2**63 - 1. Changing to CONTINUOUS or POST_ONLY while
-    bids and offers cross is refused: uncross first.
+    positive; the leaves of one side of a book never exceed 2**63 - 1. Changing to CONTINUOUS or POST_ONLY
+    while bids and offers cross is refused: uncross first.
 
     Owned by one thread at a time: a call while another is under way raises RuntimeError.
     After a MemoryError the books are lost: every call but ``restore`` raises RuntimeError.
     """
 
-    def __init__(self, books: int = 1) -> None:
+    def __new__(cls, books: int = 1) -> Self:
         """Make closed, empty books, at most 2**20.
 
         Raises:
@@ -80,7 +82,7 @@ class BookSet:
         """Return the orders (``ORDER_DTYPE``): resting buys, sells, stop buys, sells, each by priority."""
 
     def snapshot(self) -> bytes:
-        """Return the whole state: of each book ``SNAPSHOT_STRUCT``, then its orders; equal for equal states."""
+        """Return the whole state: of each book ``SNAPSHOT_STRUCT``, then its orders; equal if states are."""
 
     def restore(self, snapshot: Buffer) -> None:
         """Take the state of a snapshot of as many books.
@@ -105,4 +107,4 @@ class BookSet:
 class OrderBook(BookSet):
     """One order book of one instrument: a set of one."""
 
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...

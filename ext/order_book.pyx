@@ -11,11 +11,12 @@ import sys
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport INT64_MAX, UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, UINT32_MAX, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from ext.book cimport Book, book_free, book_init, book_order, hidden_lots
+from ext.book cimport Book, book_free, book_init, hidden_lots
+from ext.book_batch cimport apply_all
 from ext.book_check cimport (
     check_book,
     check_extra_pool,
@@ -26,7 +27,6 @@ from ext.book_check cimport (
 from ext.book_clock cimport next_deadline_ns
 from ext.book_commands cimport book_apply
 from ext.book_records cimport (
-    COMMAND_TAIL,
     RECORD_BYTES,
     SIDE_BUY,
     SIDE_SELL,
@@ -38,7 +38,6 @@ from ext.book_records cimport (
     SnapshotHead,
 )
 from ext.book_snapshot cimport (
-    count_orders,
     level_of,
     read_book,
     snapshot_head,
@@ -47,7 +46,6 @@ from ext.book_snapshot cimport (
 )
 from ext.book_store cimport BookStore, book_store_find, book_store_free, book_store_make_room
 from ext.event_buffer cimport EventBuffer
-from ext.look_ahead cimport look_ahead, look_at_index
 from ext.order_extra cimport OrderExtra
 from ext.order_pool cimport NO_ORDER, Order
 from ext.order_timers cimport OrderTimer
@@ -71,9 +69,6 @@ assert sizeof(Order) == RECORD_BYTES
 
 # A batch shorter than this keeps the interpreter lock: releasing it would cost more.
 cdef size_t GIL_BATCH = 32
-# An index that fits in the cache near the core needs no looking ahead.
-cdef enum:
-    LARGE_INDEX = 1 << 16
 cdef uint32_t BOOKS_MAX = 1 << 20
 
 # Memory that sets lend each other for the events of a batch, so that it stays in the cache.
@@ -90,33 +85,6 @@ cdef void give_back(EventBuffer buffer) noexcept:
         return
     free(scratch.events)
     scratch = buffer
-
-
-cdef int apply_all(
-    Book* books, uint32_t count, BookStore* store, const char* commands, size_t units, bint in_place
-) noexcept nogil:
-    """Apply commands, read where they lie or, when they may move or change, copied one by one."""
-    cdef BookCommand[2] copy
-    cdef const BookCommand* command = copy
-    cdef const BookCommand* tail
-    cdef size_t at = 0
-    while at < units:
-        if in_place:
-            command = <const BookCommand*> (commands + at * RECORD_BYTES)
-            if store.index.mask >= LARGE_INDEX:
-                look_ahead(books, count, store, command, units - at)
-            else:
-                look_at_index(store, command, units - at)
-        else:
-            memcpy(copy, commands + at * RECORD_BYTES, RECORD_BYTES * (2 if at + 1 < units else 1))
-        tail = NULL
-        at += 1
-        if command.flags & COMMAND_TAIL and at < units:
-            tail = command + 1
-            at += 1
-        if book_apply(books, count, store, command, tail) < 0:
-            return -1
-    return 0
 
 
 cdef int time_all(
@@ -159,8 +127,8 @@ def tick_overhead():
     """Return the median of what reading the processor's clock twice takes, in ticks."""
     cdef list taken = []
     cdef uint64_t before
-    cdef int at
-    for at in range(10001):
+    cdef int _at
+    for _at in range(10001):
         before = abst_ticks()
         taken.append(abst_ticks() - before)
     return sorted(taken)[5000]

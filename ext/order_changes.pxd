@@ -110,7 +110,7 @@ cdef inline int64_t cancel_side(Book* book, SidePrices* prices, const BookComman
 
 
 cdef inline int apply_mass_cancel(Book* book, const BookCommand* command) noexcept nogil:
-    """Cancel by owner, group and side, 0 meaning any. Resting buys, sells, then stop buys, sells. O(orders)."""
+    """Cancel by owner, group and side, 0 meaning any. Resting buys, sells, then stops. O(orders)."""
     cdef int64_t ended = 0
     cdef int64_t more
     cdef uint8_t side
@@ -133,7 +133,9 @@ cdef inline int apply_mass_cancel(Book* book, const BookCommand* command) noexce
 
 # -- replace
 
-cdef inline int requeue(Book* book, uint32_t ref, int64_t price_ticks, int64_t leaves_lots, uint32_t flags) noexcept nogil:
+cdef inline int requeue(
+    Book* book, uint32_t ref, int64_t price_ticks, int64_t leaves_lots, uint32_t flags
+) noexcept nogil:
     """Move an order to the back of the queue at its new price, matching on the way."""
     cdef Order* order = book_order(book, ref)
     cdef bint same_price = order.price_ticks == price_ticks

@@ -48,7 +48,10 @@ from ext.order_pool cimport NO_ORDER
 
 cdef inline bint takes_orders(uint8_t phase) noexcept nogil:
     return (
-        phase == PHASE_CONTINUOUS or phase == PHASE_CALL or phase == PHASE_PRE_OPEN or phase == PHASE_POST_ONLY
+        phase == PHASE_CONTINUOUS
+        or phase == PHASE_CALL
+        or phase == PHASE_PRE_OPEN
+        or phase == PHASE_POST_ONLY
     )
 
 
@@ -97,7 +100,9 @@ cdef inline int check_combination(const BookCommand* command, const OrderTail* t
     return 0
 
 
-cdef inline int check_tail(const Book* book, const BookCommand* command, const OrderTail* tail) noexcept nogil:
+cdef inline int check_tail(
+    const Book* book, const BookCommand* command, const OrderTail* tail
+) noexcept nogil:
     cdef bint expires = command.time_in_force == TIF_DAY or command.time_in_force == TIF_GTD
     if tail.reserved[0] | tail.reserved[1] | tail.reserved[2] | tail.reserved[3]:
         return REJECT_RESERVED_NOT_ZERO

@@ -99,7 +99,9 @@ cdef inline int64_t passive_price(
     return nearest_ticks if is_price(nearest_ticks) else 0
 
 
-cdef inline uint16_t entry_condition(const Book* book, const Order* order, const OrderTail* tail) noexcept nogil:
+cdef inline uint16_t entry_condition(
+    const Book* book, const Order* order, const OrderTail* tail
+) noexcept nogil:
     """Return why an order is cancelled before it trades: what it can trade is less than it must. Else 0."""
     if order.time_in_force == TIF_FOK and reachable_lots(book, order, order.leaves_lots) < order.leaves_lots:
         return CANCEL_FOK_NOT_FILLABLE
@@ -137,7 +139,9 @@ cdef inline int drop(Book* book, uint32_t ref, uint16_t reason) noexcept nogil:
     return 0
 
 
-cdef inline int match_and_rest(Book* book, uint32_t ref, const OrderTail* tail, uint32_t flags) noexcept nogil:
+cdef inline int match_and_rest(
+    Book* book, uint32_t ref, const OrderTail* tail, uint32_t flags
+) noexcept nogil:
     """Match a new order and let rest what may; -1 when there is no memory."""
     cdef Order* order = book_order(book, ref)
     cdef int outcome = match_order(book, order)

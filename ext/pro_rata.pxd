@@ -18,7 +18,9 @@ cdef extern from *:
     ctypedef long long int128_t "abst_int128"
 
 
-cdef inline int64_t share_lots(int64_t lots, int64_t part, int64_t whole, int64_t minimum_lots) noexcept nogil:
+cdef inline int64_t share_lots(
+    int64_t lots, int64_t part, int64_t whole, int64_t minimum_lots
+) noexcept nogil:
     """Return lots * part / whole rounded down, or 0 when that is under the minimum."""
     cdef int64_t share = <int64_t> (<int128_t> lots * part / whole)
     return share if share >= minimum_lots else 0

@@ -47,7 +47,7 @@ cdef inline int emit_prevented(
     event_buffer_add(
         &book.store.events,
         KIND_PREVENTED, taker.side, taker.self_trade, 0, taker.order_id, maker.order_id, price_ticks, lots,
-            taker.leaves_lots, maker.leaves_lots + hidden_lots(book, maker), 0, book.number,
+        taker.leaves_lots, maker.leaves_lots + hidden_lots(book, maker), 0, book.number,
     )
     return 0
 

@@ -111,7 +111,12 @@ def test_a_set_has_a_number_of_books_that_can_be(books: int) -> None:
 def test_a_book_that_is_not_there_is_a_value_error(book: int) -> None:
     books = BookSet(2)
     assert len(books) == 2
-    for read in (books.orders, books.phase_of, books.next_deadline_ns, lambda number: books.levels(1, number)):
+    for read in (
+        books.orders,
+        books.phase_of,
+        books.next_deadline_ns,
+        lambda number: books.levels(1, number),
+    ):
         with pytest.raises(ValueError, match="no book"):
             read(book)
 
@@ -125,5 +130,7 @@ def test_memory_is_that_of_the_orders() -> None:
     full = books.memory()
     for _ in range(3):
         books.apply(b"".join(pack_cancel(order, order % 1000) for order in orders))
-        books.apply(b"".join(pack_add(order, Side.BUY, 1 + order % 20, 5, book=order % 1000) for order in orders))
+        books.apply(
+            b"".join(pack_add(order, Side.BUY, 1 + order % 20, 5, book=order % 1000) for order in orders)
+        )
     assert books.memory() == full

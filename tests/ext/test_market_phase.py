@@ -321,7 +321,10 @@ def test_events_alone_tell_the_book_order_by_order(book: Book, seed: int, alloca
     book.apply(pack_set_rules(allocation=allocation, minimum_allocation_lots=2))
     for order_id in range(1, 250):
         kind, price, lots = chance.random(), int(chance.integers(1, 12)), int(chance.integers(1, 15))
-        side, more = int(chance.integers(1, 3)), {"owner": int(chance.integers(0, 3)), "self_trade": order_id % 5}
+        side, more = (
+            int(chance.integers(1, 3)),
+            {"owner": int(chance.integers(0, 3)), "self_trade": order_id % 5},
+        )
         command = pack_add(order_id, side, price, lots, peak_lots=int(chance.integers(0, lots + 1)), **more)
         if kind < 0.15:
             command = pack_cancel(int(chance.integers(1, order_id + 1)))

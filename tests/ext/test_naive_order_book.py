@@ -50,7 +50,9 @@ POST_ONLY = st.sampled_from([CommandFlag.POST_ONLY, CommandFlag.POST_ONLY | Comm
 @st.composite
 def orders(draw: st.DrawFn) -> bytes:
     """Orders of every type, nearly all of them possible."""
-    kind = draw(st.sampled_from(["plain"] * 4 + ["iceberg", "immediate", "minimum", "stop", "post only", "any"]))
+    kind = draw(
+        st.sampled_from(["plain"] * 4 + ["iceberg", "immediate", "minimum", "stop", "post only", "any"])
+    )
     order_type, tif, more = OrderType.LIMIT, TimeInForce.GTC, {}
     if kind in ("plain", "iceberg"):
         tif = draw(RESTING)
@@ -101,13 +103,18 @@ EDGES = st.sampled_from(
 SMALL_OR_EDGE = st.one_of(st.integers(0, 12), EDGES)
 MOSTLY_ZERO = st.sampled_from([0, 0, 0, 1, 2**32 - 1])
 MALFORMED = st.builds(
-    lambda head, numbers, rest, tail: COMMAND_STRUCT.pack(*head, numbers[0] % 2**64, *numbers[1:], *rest) + tail,
+    lambda head, numbers, rest, tail: (
+        COMMAND_STRUCT.pack(*head, numbers[0] % 2**64, *numbers[1:], *rest) + tail
+    ),
     st.tuples(*(st.integers(0, most) for most in (9, 3, 7, 8, 5, 5, 9))),
     st.tuples(*[SMALL_OR_EDGE] * 4),
     st.tuples(MOSTLY_ZERO, MOSTLY_ZERO, MOSTLY_ZERO, MOSTLY_ZERO, SMALL_OR_EDGE),
-    st.one_of(st.just(b""), st.lists(SMALL_OR_EDGE, min_size=8, max_size=8).map(
-        lambda numbers: b"".join((number % 2**64).to_bytes(8, "little") for number in numbers)
-    )),
+    st.one_of(
+        st.just(b""),
+        st.lists(SMALL_OR_EDGE, min_size=8, max_size=8).map(
+            lambda numbers: b"".join((number % 2**64).to_bytes(8, "little") for number in numbers)
+        ),
+    ),
 )
 ORDERS = orders()
 COMMANDS = st.one_of(

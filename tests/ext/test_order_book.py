@@ -17,7 +17,6 @@ from ext.book_records import (
     EVENT_DTYPE,
     ORDER_DTYPE,
     ORDER_STRUCT,
-    RECORD_BYTES,
     RULES_TAIL_DTYPE,
     SNAPSHOT_MAGIC,
     SNAPSHOT_STRUCT,
@@ -305,7 +304,9 @@ def one_order(record: dict[str, int], **fields: int) -> bytes:
 
 
 @pytest.mark.parametrize("record", GOOD_RECORDS)
-def test_a_snapshot_of_any_order_that_may_rest_is_taken(make_book: type[Book], record: dict[str, int]) -> None:
+def test_a_snapshot_of_any_order_that_may_rest_is_taken(
+    make_book: type[Book], record: dict[str, int]
+) -> None:
     book = make_book()
     book.restore(one_order(record))
     book._check()
@@ -331,12 +332,16 @@ def bad_snapshots() -> Iterator[tuple[str, bytes]]:
         yield f"order with {fields}", one_order(RESTING | fields)
     for fields in BAD_HEADS:
         yield f"head with {fields}", one_order(RESTING, **fields)
-    yield "rules out of range", head(Phase.CLOSED)[:104] + pack_set_rules(static_collar_ticks=-1)[64:] + bytes(24)
+    yield (
+        "rules out of range",
+        head(Phase.CLOSED)[:104] + pack_set_rules(static_collar_ticks=-1)[64:] + bytes(24),
+    )
     full = one_order(RESTING | {"leaves_lots": 2**63 - 1, "visible_lots": 2**63 - 1}, buys=2)
     yield "a side with too many lots", full + one_order(RESTING | {"order_id": 2})[size:]
     yield "the same order twice", one_order(RESTING, buys=2) + one_order(RESTING)[size:]
-    yield "an order that had expired", one_order(
-        RESTING | {"time_in_force": TimeInForce.GTD, "expiry_ns": 9}, now=9
+    yield (
+        "an order that had expired",
+        one_order(RESTING | {"time_in_force": TimeInForce.GTD, "expiry_ns": 9}, now=9),
     )
     yield "a stop order that was reached", one_order(WAITING, phase=Phase.CONTINUOUS, last=95)
     yield "a call's end outside a call", head(Phase.CONTINUOUS, call_end=9)
@@ -416,6 +421,4 @@ def test_the_real_tape_fills_one_by_one_as_it_should(make_book: type[Book]) -> N
     columns = ("taker_order_id", "maker_order_id", "price", "qty")
     assert BookEventKind.REJECTED not in tape.kinds
     assert tape.fills == [tuple(int(row[column]) for column in columns) for row in rows("fills")]
-    assert tape.auction == {
-        (row["side"], int(row["order_id"])): int(row["qty"]) for row in rows("auction")
-    }
+    assert tape.auction == {(row["side"], int(row["order_id"])): int(row["qty"]) for row in rows("auction")}

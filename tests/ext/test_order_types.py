@@ -216,7 +216,9 @@ def test_hidden_lots_take_part_in_an_auction(make_book: type[Book], play: Play) 
 # -- stop
 
 
-def stop(order_id: int, side: Side, lots: int, price_ticks: int, stop_ticks: int, limit: bool = False) -> bytes:
+def stop(
+    order_id: int, side: Side, lots: int, price_ticks: int, stop_ticks: int, limit: bool = False
+) -> bytes:
     order_type = OrderType.STOP_LIMIT if limit else OrderType.STOP
     return pack_add(order_id, side, price_ticks, lots, order_type=order_type, stop_price_ticks=stop_ticks)
 
@@ -228,7 +230,9 @@ def test_a_stop_order_waits_unseen(book: Book, play_all: Play) -> None:
     assert play_all(book, pack_cancel(1)) == ["cancelled 1 buy 5@110 BY_REQUEST"]
 
 
-def test_a_buy_stop_triggers_at_or_above_its_price_and_a_sell_stop_at_or_below(book: Book, play: Play) -> None:
+def test_a_buy_stop_triggers_at_or_above_its_price_and_a_sell_stop_at_or_below(
+    book: Book, play: Play
+) -> None:
     play(book, stop(1, Side.BUY, 1, 110, 105), stop(2, Side.SELL, 1, 90, 95), sell(3, 9, 104), buy(4, 1, 104))
     assert book.leaves(1) == book.leaves(2) == 1
     play(book, sell(5, 2, 105))
@@ -279,7 +283,9 @@ def test_a_cascade_runs_to_its_end_within_the_command(book: Book, play_all: Play
 def test_stops_trade_buys_first_then_by_nearness_then_by_time(book: Book, play: Play) -> None:
     play(book, buy(1, 1, 100), sell(2, 9, 120), buy(3, 9, 80))
     play(book, stop(11, Side.SELL, 1, 1, 100), stop(12, Side.SELL, 1, 1, 101), stop(13, Side.SELL, 1, 1, 101))
-    play(book, stop(14, Side.BUY, 1, 200, 100), stop(15, Side.BUY, 1, 200, 99), stop(16, Side.BUY, 1, 200, 99))
+    play(
+        book, stop(14, Side.BUY, 1, 200, 100), stop(15, Side.BUY, 1, 200, 99), stop(16, Side.BUY, 1, 200, 99)
+    )
     triggered = [line.split()[1] for line in play(book, sell(4, 1, 100)) if line.startswith("triggered")]
     assert triggered == ["15", "16", "14", "12", "13", "11"]
 
