@@ -27,7 +27,8 @@ def order(chance, order_id):
     kind, extra = chance.random(), {}
     order_type, tif = OrderType.LIMIT, TimeInForce.GTC
     if kind < 0.2:
-        order_type, extra["stop_price_ticks"] = chance.choice([OrderType.STOP, OrderType.STOP_LIMIT]), price(chance)
+        order_type = chance.choice([OrderType.STOP, OrderType.STOP_LIMIT])
+        extra["stop_price_ticks"] = price(chance)
     elif kind < 0.4:
         extra["peak_lots"] = chance.randint(1, 6)
     elif kind < 0.6:
@@ -90,7 +91,8 @@ def test_no_command_makes_the_book_reach_out_of_bounds_or_overflow(tmp_path: Pat
     compiler = ["gcc", *SANITIZE.split(), include, str(built / "order_book.c"), "-o", str(module)]
     subprocess.run(compiler, check=True, timeout=100)
     preload = f"{library('libasan.so')} {library('libubsan.so')}"
-    environment = os.environ | {"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {"LD_PRELOAD": preload, "PYTHONPATH": str(tmp_path)}
+    environment["ASAN_OPTIONS"] = "detect_leaks=0"
     done = subprocess.run(
         [sys.executable, "-c", RANDOM_COMMANDS], cwd=tmp_path, env=environment, capture_output=True, text=True,
         timeout=150, check=False,
