@@ -94,8 +94,8 @@ def test_no_command_makes_the_book_reach_out_of_bounds_or_overflow(tmp_path: Pat
     environment = os.environ | {"LD_PRELOAD": preload, "PYTHONPATH": str(tmp_path)}
     environment["ASAN_OPTIONS"] = "detect_leaks=0"
     done = subprocess.run(
-        [sys.executable, "-c", RANDOM_COMMANDS], cwd=tmp_path, env=environment, capture_output=True, text=True,
-        timeout=150, check=False,
+        [sys.executable, "-c", RANDOM_COMMANDS], cwd=tmp_path, env=environment, capture_output=True,
+        text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout.strip() == str(module)
