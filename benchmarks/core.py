@@ -3,11 +3,13 @@
     python -m benchmarks.core FLOW.bin [--mode batch|call] [--runs 5] [--json]
 
 Reads flows of the OFLOW1 format (header, then records of 24 bytes: operation, side,
-symbol, id, new id, price, quantity). One book per symbol. ``batch`` applies the flow in
-batches, in each of which the commands of a book go in one call; ``call`` makes one Python
-call per operation. The preload is not timed. A replace of the flow is a cancel and a new
-order in one operation. Trades, volume and hash are taken from the FILL events of a run of
-their own and must equal the header's; timed runs must give as many events as that run.
+symbol, id, new id, price, quantity). One set holds a book per symbol; the flow is applied in its own
+order. ``batch`` applies it in batches of 256 operations, ``call`` makes one Python call per operation.
+The preload is not timed. A replace of the flow is a cancel and a new order in one operation.
+Trades, volume and hash are taken from the FILL events of a run of their own and must equal the
+header's; timed runs must all give equally many events. Percentiles are of single operations, by the
+processor's clock inside the loop, in a run of their own; its reading is taken off, a replace has it
+taken off twice. ``bytes_per_order`` is all memory of the set at the end by the orders that rest then.
 Exit code 1 if anything differs.
 """
 
@@ -17,7 +19,6 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +28,16 @@ import numpy.typing as npt
 from ext.book_records import (
     COMMAND_DTYPE,
     EVENT_DTYPE,
-    RECORD_BYTES,
-    BookEventFlag,
+    ORDER_STRUCT,
+    SNAPSHOT_STRUCT,
     BookEventKind,
     BookOp,
+    OrderType,
     Phase,
     TimeInForce,
     pack_set_phase,
 )
-from ext.order_book import OrderBook
+from ext.order_book import BookSet, read_ticks, tick_overhead
 
 HEADER = struct.Struct("<8sIIQQQIIQQQ")
 MAGIC = b"OFLOW1\0\0"
@@ -52,13 +54,10 @@ FLOW_DTYPE = np.dtype(
     ]
 )
 FLOW_CANCEL, FLOW_REPLACE = 2, 3
-BATCH_OPERATIONS = {1: 4096}
-BATCH_OPERATIONS_MANY = 65536
+BATCH_OPERATIONS = 256
 FNV_OFFSET, FNV_PRIME, MASK_64 = 0xCBF29CE484222325, 0x100000001B3, 2**64 - 1
 
 Array = npt.NDArray[np.void]
-Step = tuple[int, bytes]
-"""A call to make: number of the book, its commands."""
 
 
 @dataclass(frozen=True)
@@ -110,105 +109,95 @@ def book_commands(records: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     commands["op"] = np.where(is_cancel, BookOp.CANCEL, BookOp.ADD)
     commands["side"] = source["side"] + 1
     commands["time_in_force"] = TimeInForce.GTC
+    commands["order_type"] = OrderType.LIMIT
     commands["order_id"] = np.where(second, source["new_id"], source["id"])
     commands["price_ticks"] = source["price"]
+    commands["book"] = source["symbol"]
     commands["quantity_lots"] = source["qty"]
     return commands, operation
 
 
-def batch_steps(records: Array, batch_operations: int) -> list[tuple[list[Step], npt.NDArray[np.int64]]]:
-    """Cut a flow into batches: the calls of each, and each command's operation in the order of the calls."""
-    batches = []
-    for start in range(0, len(records), batch_operations):
-        commands, operation = book_commands(records[start : start + batch_operations])
-        symbols = records["symbol"][start + operation]
-        by_book = np.argsort(symbols, kind="stable")
-        numbers, first = np.unique(symbols[by_book], return_index=True)
-        raw = commands[by_book].tobytes()
-        ends = [*(first[1:] * RECORD_BYTES), len(raw)]
-        cuts = zip(first * RECORD_BYTES, ends, strict=True)
-        steps = [(int(number), raw[a:b]) for number, (a, b) in zip(numbers, cuts, strict=True)]
-        batches.append((steps, operation[by_book]))
-    return batches
+def cut(records: Array, batch_operations: int) -> list[bytes]:
+    """Cut a flow into batches of commands, in its own order."""
+    starts = range(0, len(records), batch_operations)
+    return [book_commands(records[start : start + batch_operations])[0].tobytes() for start in starts]
 
 
-def call_steps(records: Array) -> list[Step]:
-    """Return one call per operation."""
-    commands, operation = book_commands(records)
-    raw = commands.tobytes()
-    first = np.searchsorted(operation, np.arange(len(records))) * RECORD_BYTES
-    ends = [*first[1:].tolist(), len(raw)]
-    symbols = records["symbol"].tolist()
-    return [(symbol, raw[a:b]) for symbol, a, b in zip(symbols, first.tolist(), ends, strict=True)]
-
-
-def fresh_books(flow: Flow) -> list[OrderBook]:
-    """Return a book per symbol, in continuous trading."""
-    books = [OrderBook() for _ in range(flow.symbols)]
-    for book in books:
-        book.apply(pack_set_phase(Phase.CONTINUOUS))
+def opened_books(flow: Flow) -> BookSet:
+    """Return a book per symbol, in continuous trading, all in one set."""
+    books = BookSet(flow.symbols)
+    books.apply(b"".join(pack_set_phase(Phase.CONTINUOUS, book=book) for book in range(flow.symbols)))
     return books
 
 
-def apply_steps(books: Sequence[OrderBook], steps: Iterable[Step]) -> int:
+def apply_all(books: BookSet, batches: list[bytes]) -> int:
     """Make the calls; return the bytes of events."""
-    applies: list[Callable[[bytes], bytes]] = [book.apply for book in books]
     size = 0
-    for number, commands in steps:
-        size += len(applies[number](commands))
+    apply = books.apply
+    for commands in batches:
+        size += len(apply(commands))
     return size
 
 
-def fills_in_flow_order(events: Array, operation: npt.NDArray[np.int64]) -> Array:
-    """Return the FILL events of a batch sorted by the operation that caused them."""
-    last = (events["flags"] & BookEventFlag.LAST) != 0
-    command = np.cumsum(last) - last
-    is_fill = events["kind"] == BookEventKind.FILL
-    fills: Array = events[is_fill][np.argsort(operation[command[is_fill]], kind="stable")]
-    return fills
-
-
-def trades_of(flow: Flow, batch_operations: int) -> Trades:
+def trades_of(flow: Flow) -> Trades:
     """Run the whole flow once and sum up its trades."""
-    books = fresh_books(flow)
+    books = opened_books(flow)
     trades = volume = 0
     hash_ = FNV_OFFSET
-    for records in (flow.preload, flow.timed):
-        for steps, operation in batch_steps(records, batch_operations):
-            raw = b"".join([books[number].apply(commands) for number, commands in steps])
-            fills = fills_in_flow_order(np.frombuffer(raw, EVENT_DTYPE), operation)
-            trades += len(fills)
-            volume += int(fills["quantity_lots"].sum())
-            fields = ("other_order_id", "order_id", "price_ticks", "quantity_lots")
-            values = np.stack([fills[field].astype(np.uint64) for field in fields], axis=1)
-            for value in values.ravel().tolist():
-                hash_ = (hash_ ^ value) * FNV_PRIME & MASK_64
+    for commands in cut(flow.preload, BATCH_OPERATIONS) + cut(flow.timed, BATCH_OPERATIONS):
+        events = np.frombuffer(books.apply(commands), EVENT_DTYPE)
+        fills = events[events["kind"] == BookEventKind.FILL]
+        trades += len(fills)
+        volume += int(fills["quantity_lots"].sum())
+        fields = ("other_order_id", "order_id", "price_ticks", "quantity_lots")
+        values = np.stack([fills[field].astype(np.uint64) for field in fields], axis=1)
+        for value in values.ravel().tolist():
+            hash_ = (hash_ ^ value) * FNV_PRIME & MASK_64
     return Trades(trades, volume, hash_)
 
 
-def measure(flow: Flow, mode: str, runs: int, batch_operations: int) -> tuple[list[float], set[int]]:
-    """Return operations a second of each run, fresh books each, and the sizes of the events they gave."""
-    preload = [step for steps, _ in batch_steps(flow.preload, batch_operations) for step in steps]
-    if mode == "call":
-        timed = call_steps(flow.timed)
-    else:
-        timed = [step for steps, _ in batch_steps(flow.timed, batch_operations) for step in steps]
-    rates, sizes = [], set()
+def measure(flow: Flow, mode: str, runs: int) -> tuple[list[float], set[int], float]:
+    """Return operations a second of each run, fresh books each, the sizes of the events they gave, and the
+    bytes held for each order at the end."""
+    preload = cut(flow.preload, BATCH_OPERATIONS)
+    timed = cut(flow.timed, 1 if mode == "call" else BATCH_OPERATIONS)
+    rates, sizes, bytes_per_order = [], set(), 0.0
     for _ in range(runs):
-        books = fresh_books(flow)
-        apply_steps(books, preload)
+        books = opened_books(flow)
+        apply_all(books, preload)
         started_ns = time.perf_counter_ns()
-        sizes.add(apply_steps(books, timed))
+        sizes.add(apply_all(books, timed))
         rates.append(len(flow.timed) * 1e9 / (time.perf_counter_ns() - started_ns))
-    return rates, sizes
+        orders = (len(books.snapshot()) - flow.symbols * SNAPSHOT_STRUCT.size) // ORDER_STRUCT.size
+        bytes_per_order = books.memory() / max(orders, 1)
+    return rates, sizes, bytes_per_order
+
+
+def ticks_per_ns() -> float:
+    """Hold the processor's clock against the system's for 50 ms."""
+    started_ns, started = time.perf_counter_ns(), read_ticks()
+    while time.perf_counter_ns() - started_ns < 50_000_000:
+        pass
+    return (read_ticks() - started) / (time.perf_counter_ns() - started_ns)
+
+
+def latencies_ns(flow: Flow) -> dict[str, float]:
+    """Return percentiles of the time one operation takes inside the loop, the clock's own taken off."""
+    books = opened_books(flow)
+    apply_all(books, cut(flow.preload, BATCH_OPERATIONS))
+    commands, operation = book_commands(flow.timed)
+    ticks = np.frombuffer(books.apply_timed(commands.tobytes()), np.uint32).astype(np.float64)
+    ticks = np.maximum(ticks - tick_overhead(), 0)
+    taken = np.bincount(operation, ticks, len(flow.timed)) / ticks_per_ns()
+    at = {"p50_ns": 50, "p99_ns": 99, "p999_ns": 99.9}
+    return {name: round(float(np.percentile(taken, share)), 1) for name, share in at.items()}
 
 
 def run(path: Path, mode: str, runs: int) -> tuple[dict[str, object], bool]:
     """Measure one flow; return the report and whether all that must be equal is."""
     flow = read_flow(path)
-    batch_operations = BATCH_OPERATIONS.get(flow.symbols, BATCH_OPERATIONS_MANY)
-    found = trades_of(flow, batch_operations)
-    rates, sizes = measure(flow, mode, runs, batch_operations)
+    found = trades_of(flow)
+    rates, sizes, bytes_per_order = measure(flow, mode, runs)
     equal = (found.trades, found.volume, found.hash) == (flow.trades, flow.volume, flow.hash)
     report: dict[str, object] = {
         "flow": path.name,
@@ -219,6 +208,8 @@ def run(path: Path, mode: str, runs: int) -> tuple[dict[str, object], bool]:
         "ops_per_s": round(statistics.median(rates)),
         "ops_per_s_min": round(min(rates)),
         "ops_per_s_max": round(max(rates)),
+        **latencies_ns(flow),
+        "bytes_per_order": round(bytes_per_order, 1),
         "trades": found.trades,
         "volume": found.volume,
         "hash": f"{found.hash:016x}",

@@ -12,22 +12,18 @@ from ext.book cimport (
     Auction,
     Book,
     book_drop_level,
-    book_emit_fill,
+    book_emit,
     book_is_crossed,
     book_note_change,
-    book_pop_first,
-    book_reduce,
+    book_note_trade,
+    book_order,
+    book_settle,
 )
-from ext.book_records cimport (
-    FLAG_AUCTION,
-    KIND_INDICATIVE,
-    KIND_UNCROSSED,
-    SIDE_BUY,
-    SIDE_SELL,
-    BookEvent,
-)
-from ext.event_buffer cimport event_buffer_add, event_buffer_reserve
-from ext.order_pool cimport NO_ORDER, Order
+from ext.book_records cimport FLAG_AUCTION, KIND_INDICATIVE, KIND_UNCROSSED, SIDE_BUY, SIDE_SELL
+from ext.event_buffer cimport event_buffer_reserve
+from ext.fills cimport emit_fill
+from ext.level_changes cimport level_changes_reserve
+from ext.order_pool cimport Order
 from ext.price_levels cimport (
     Level,
     LevelCursor,
@@ -89,7 +85,12 @@ cdef inline Auction choose(const BestPrices* best, int64_t reference_price_ticks
 cdef inline const Level* level_at(
     const Book* book, const SidePrices* side, LevelCursor cursor
 ) noexcept nogil:
-    return &book.levels.levels[side_prices_level(side, cursor)]
+    return &book.store.levels.levels[side_prices_level(side, cursor)]
+
+
+cdef inline int64_t level_lots(const Level* level) noexcept nogil:
+    """Return what of a level takes part in a call: hidden lots too."""
+    return level.leaves_lots + level.hidden_lots
 
 
 cdef inline int64_t walk_to_price(
@@ -102,7 +103,7 @@ cdef inline int64_t walk_to_price(
     ahead = cursor[0]
     while level_price_ticks(level_at(book, buys, ahead)) >= low_ticks:
         cursor[0] = ahead
-        lots += level_at(book, buys, ahead).leaves_lots
+        lots += level_lots(level_at(book, buys, ahead))
         if not side_prices_to_worse(buys, &ahead):
             break
     return lots
@@ -125,10 +126,10 @@ cdef inline Auction book_equilibrium(const Book* book, int64_t reference_price_t
     sell = side_prices_best(sells)
     while low_ticks <= high_ticks:
         while more_sells and level_price_ticks(level_at(book, sells, sell)) <= low_ticks:
-            supply_lots += level_at(book, sells, sell).leaves_lots
+            supply_lots += level_lots(level_at(book, sells, sell))
             more_sells = side_prices_to_worse(sells, &sell)
         while level_price_ticks(level_at(book, buys, buy)) < low_ticks:
-            demand_lots -= level_at(book, buys, buy).leaves_lots
+            demand_lots -= level_lots(level_at(book, buys, buy))
             side_prices_to_better(buys, &buy)
         next_ticks = level_price_ticks(level_at(book, buys, buy)) + 1
         if more_sells:
@@ -148,7 +149,7 @@ cdef inline int book_emit_indicative(Book* book) noexcept nogil:
     ):
         return 0
     book.indicative = now
-    if event_buffer_reserve(&book.events, 1) < 0:
+    if event_buffer_reserve(&book.store.events, 1) < 0:
         return -1
     emit_auction(book, KIND_INDICATIVE, &now)
     return 0
@@ -157,18 +158,19 @@ cdef inline int book_emit_indicative(Book* book) noexcept nogil:
 # -- uncross
 
 cdef inline void emit_auction(Book* book, uint8_t kind, const Auction* auction) noexcept nogil:
-    cdef BookEvent* event = event_buffer_add(&book.events, kind)
-    event.price_ticks = auction.price_ticks
-    event.quantity_lots = auction.volume_lots
-    event.leaves_lots = auction.surplus_lots
+    book_emit(book, kind, 0, 0, auction.price_ticks, auction.volume_lots, auction.surplus_lots, 0)
+
+
+cdef inline Level* best_level(Book* book, uint8_t side) noexcept nogil:
+    return &book.store.levels.levels[book.prices[side - 1].best_level]
 
 
 cdef inline int open_best_level(Book* book, uint8_t side) noexcept nogil:
     """Write down that the best price of a side changes; what it becomes is filled in when it is left."""
-    if event_buffer_reserve(&book.changes, 4) < 0:
+    if level_changes_reserve(&book.store.changes, 4) < 0:
         return -1
-    book_note_change(book, side, &book.levels.levels[book.prices[side - 1].best_level])
-    return <int> (book.changes.used - 1)
+    book_note_change(book, side, best_level(book, side))
+    return <int> (book.store.changes.used - 1)
 
 
 cdef inline int settle_first(Book* book, uint8_t side, int change) noexcept nogil:
@@ -176,49 +178,71 @@ cdef inline int settle_first(Book* book, uint8_t side, int change) noexcept nogi
 
     Returns the number of its change, or -2 when the level is used up.
     """
-    cdef uint32_t number = book.prices[side - 1].best_level
-    cdef Level* level = &book.levels.levels[number]
-    if book.orders.orders[level.first_order].leaves_lots == 0:
-        book_pop_first(book, level)
-    book.changes.events[change].quantity_lots = level.leaves_lots
-    book.changes.events[change].orders = level.orders
+    cdef Level* level = best_level(book, side)
+    if book_order(book, level.first_order).leaves_lots == 0:
+        book_settle(book, level, level.first_order)
+    book.store.changes.changes[change].leaves_lots = level.leaves_lots
+    book.store.changes.changes[change].orders = level.orders
     if level.orders > 0:
         return change
-    book_drop_level(book, side, number)
+    book_drop_level(book, &book.prices[side - 1], book.prices[side - 1].best_level)
     return -2
 
 
-cdef inline Order* first_order(Book* book, uint8_t side) noexcept nogil:
-    return &book.orders.orders[book.levels.levels[book.prices[side - 1].best_level].first_order]
+cdef inline Order* reduce_first(Book* book, uint8_t side, int64_t lots) noexcept nogil:
+    """Take lots off the first order of a side and return it."""
+    cdef Level* level = best_level(book, side)
+    cdef Order* order = book_order(book, level.first_order)
+    order.leaves_lots -= lots
+    level.leaves_lots -= lots
+    book.leaves_lots[side - 1] -= lots
+    return order
 
 
-cdef inline int fill_first_pair(Book* book, const Auction* auction, int64_t volume_lots) noexcept nogil:
-    """Reduce the first orders of both sides and write their fill; -1 when there is no memory."""
-    cdef Order* buy = first_order(book, SIDE_BUY)
-    cdef Order* sell = first_order(book, SIDE_SELL)
-    cdef int64_t last_lots = min(volume_lots, min(buy.leaves_lots, sell.leaves_lots))
-    book_reduce(book, buy, last_lots)
-    book_reduce(book, sell, last_lots)
-    return book_emit_fill(book, buy, sell, auction.price_ticks, last_lots, FLAG_AUCTION)
+cdef inline int64_t first_lots(Book* book, uint8_t side) noexcept nogil:
+    return book_order(book, best_level(book, side).first_order).leaves_lots
 
 
-cdef inline int book_uncross(Book* book, int64_t reference_price_ticks) noexcept nogil:
-    """Trade all that crosses at one price; -1 when there is no memory."""
-    cdef Auction auction = book_equilibrium(
-        book, reference_price_ticks if reference_price_ticks != 0 else book.reference_price_ticks
-    )
+cdef inline int64_t fill_first_pair(Book* book, const Auction* auction, int64_t volume_lots) noexcept nogil:
+    """Fill the first orders of both sides from each other; return the lots, -1 when there is no memory."""
+    cdef int64_t last_lots = min(volume_lots, min(first_lots(book, SIDE_BUY), first_lots(book, SIDE_SELL)))
+    cdef Order* buy = reduce_first(book, SIDE_BUY, last_lots)
+    cdef Order* sell = reduce_first(book, SIDE_SELL, last_lots)
+    if emit_fill(book, buy, sell, auction.price_ticks, last_lots, FLAG_AUCTION) < 0:
+        return -1
+    return last_lots
+
+
+cdef inline int fill_auction(Book* book, const Auction* auction) noexcept nogil:
+    """Trade the auction's volume; -1 when there is no memory."""
     cdef int64_t volume_lots = auction.volume_lots
+    cdef int64_t last_lots
     cdef int buy_change = -2
     cdef int sell_change = -2
-    emit_auction(book, KIND_UNCROSSED, &auction)
     while volume_lots > 0:
         if buy_change == -2:
             buy_change = open_best_level(book, SIDE_BUY)
         if sell_change == -2:
             sell_change = open_best_level(book, SIDE_SELL)
-        if buy_change == -1 or sell_change == -1 or fill_first_pair(book, &auction, volume_lots) < 0:
+        if buy_change == -1 or sell_change == -1:
             return -1
-        volume_lots -= book.events.events[book.events.used - 1].quantity_lots
+        last_lots = fill_first_pair(book, auction, volume_lots)
+        if last_lots < 0:
+            return -1
+        volume_lots -= last_lots
         buy_change = settle_first(book, SIDE_BUY, buy_change)
         sell_change = settle_first(book, SIDE_SELL, sell_change)
     return 0
+
+
+cdef inline Auction book_uncross(Book* book, int64_t reference_price_ticks) noexcept nogil:
+    """Trade all that crosses at one price; the price is -1 when there is no memory."""
+    cdef Auction auction = book_equilibrium(
+        book, reference_price_ticks if reference_price_ticks != 0 else book.reference_price_ticks
+    )
+    emit_auction(book, KIND_UNCROSSED, &auction)
+    if auction.volume_lots > 0:
+        book_note_trade(book, auction.price_ticks)
+        if fill_auction(book, &auction) < 0:
+            auction.price_ticks = -1
+    return auction

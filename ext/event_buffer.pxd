@@ -4,7 +4,7 @@
 Inline in a ``.pxd``, as everything the matching loop calls: a call into another
 extension module goes through a pointer and can't be inlined.
 """
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 
 from ext.book_records cimport BookEvent
@@ -35,21 +35,33 @@ cdef inline int event_buffer_reserve(EventBuffer* buffer, size_t more) noexcept 
     return event_buffer_grow(buffer, buffer.used + more)
 
 
-cdef inline BookEvent* event_buffer_add(EventBuffer* buffer, uint8_t kind) noexcept nogil:
-    """Append an event of ``kind``, else all zero; room was reserved."""
-    cdef BookEvent* event = &buffer.events[buffer.used]
+cdef inline void event_buffer_add(
+    EventBuffer* buffer,
+    uint8_t kind,
+    uint8_t side,
+    uint16_t reason,
+    uint32_t flags,
+    uint64_t order_id,
+    uint64_t other_order_id,
+    int64_t price_ticks,
+    int64_t quantity_lots,
+    int64_t leaves_lots,
+    int64_t other_leaves_lots,
+    uint32_t orders,
+    uint32_t book,
+) noexcept nogil:
+    """Append an event; room was reserved.
+
+    Written in whole words: what is stored piece by piece can't be read as a whole before it has left
+    the processor, and every event soon is.
+    """
+    cdef uint64_t* words = <uint64_t*> &buffer.events[buffer.used]
+    words[0] = kind | <uint64_t> side << 8 | <uint64_t> reason << 16 | <uint64_t> flags << 32
+    words[1] = order_id
+    words[2] = other_order_id
+    words[3] = price_ticks
+    words[4] = quantity_lots
+    words[5] = leaves_lots
+    words[6] = other_leaves_lots
+    words[7] = orders | <uint64_t> book << 32
     buffer.used += 1
-    event[0] = BookEvent(kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    return event
-
-
-cdef inline int event_buffer_move(EventBuffer* target, EventBuffer* source) noexcept nogil:
-    """Append all of ``source`` to ``target`` and empty it; -1 when there is no memory."""
-    cdef size_t at
-    if event_buffer_reserve(target, source.used) < 0:
-        return -1
-    for at in range(source.used):
-        target.events[target.used + at] = source.events[at]
-    target.used += source.used
-    source.used = 0
-    return 0

@@ -1,304 +1,250 @@
 # cython: language_level=3
-"""What a command does to a book: entry, cancel, replace, phase, and continuous matching.
+"""Continuous matching: a taker against the other side's prices, best first.
 
-Functions that answer with a number give 0 when done, a reject reason when the command is
-refused (the book is unchanged), and -1 when there is no memory.
+Functions that answer with a number give -1 when there is no memory.
 """
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t
 
 from ext.book cimport (
-    Auction,
     Book,
     book_append,
     book_drop_level,
     book_emit_cancelled,
-    book_emit_fill,
     book_emit_order,
-    book_enter,
+    book_extra,
     book_forget,
-    book_is_crossed,
     book_note_change,
+    book_note_trade,
+    book_order,
     book_pop_first,
-    book_reduce,
-    book_reserve,
-    book_unlink,
+    book_refill,
+    hidden_lots,
     price_key,
 )
 from ext.book_records cimport (
-    CANCEL_BY_REQUEST,
+    ALLOCATION_PRO_RATA,
     CANCEL_IOC_REMAINDER,
-    CANCEL_QUANTITY_NOT_ABOVE_FILLED,
-    FLAG_LAST,
-    FLAG_PRIORITY_KEPT,
+    CANCEL_OUTSIDE_COLLAR,
+    CANCEL_SELF_TRADE,
     KIND_ADDED,
-    KIND_PHASE,
-    KIND_REJECTED,
-    KIND_REPLACED,
-    OP_ADD,
-    OP_CANCEL,
-    OP_REPLACE,
-    OP_SET_PHASE,
-    OP_UNCROSS,
-    PHASE_CALL,
-    PHASE_CONTINUOUS,
-    PHASE_HALTED,
-    REJECT_BAD_ORDER_ID,
-    REJECT_BAD_PRICE,
-    REJECT_BAD_QUANTITY,
-    REJECT_BOOK_CROSSED,
-    REJECT_DUPLICATE_ORDER_ID,
-    REJECT_IOC_IN_CALL,
-    REJECT_QUANTITY_OVERFLOW,
-    REJECT_RESERVED_NOT_ZERO,
-    REJECT_UNKNOWN_OP,
-    REJECT_UNKNOWN_ORDER,
-    REJECT_UNKNOWN_PHASE,
-    REJECT_UNKNOWN_SIDE,
-    REJECT_UNKNOWN_TIME_IN_FORCE,
-    REJECT_WRONG_PHASE,
+    KIND_REFILLED,
+    SELF_TRADE_CANCEL_OLDEST,
     SIDE_BUY,
     SIDE_SELL,
-    TIF_GTC,
-    TIF_IOC,
-    BookCommand,
-    BookEvent,
 )
-from ext.call_auction cimport book_emit_indicative, book_uncross
-from ext.event_buffer cimport event_buffer_add, event_buffer_move, event_buffer_reserve
-from ext.order_index cimport order_index_find
-from ext.order_pool cimport NO_ORDER, Order
-from ext.price_levels cimport Level, SidePrices, level_price_ticks
+from ext.book_store cimport BookStore
+from ext.collar cimport interrupt, interrupts, price_in_collar
+from ext.fills cimport emit_fill
+from ext.level_changes cimport level_changes_reserve
+from ext.order_extra cimport NO_EXTRA
+from ext.order_pool cimport NO_ORDER, ORDER_IMMEDIATE, Order
+from ext.price_levels cimport (
+    Level,
+    LevelCursor,
+    SidePrices,
+    level_price_ticks,
+    side_prices_best,
+    side_prices_level,
+    side_prices_to_worse,
+)
+from ext.pro_rata cimport fill_pro_rata, prevent_at_level
+from ext.self_trade cimport MATCH_COLLAR, MATCH_ON, MATCH_SELF_TRADE, is_guarded, prevent
 
 
-cdef inline bint is_price(int64_t price_ticks) noexcept nogil:
-    return 0 < price_ticks <= <int64_t> 1 << 62
+cdef inline uint8_t opposite(uint8_t side) noexcept nogil:
+    return SIDE_BUY + SIDE_SELL - side
 
 
-# -- continuous matching
+cdef inline bint would_trade(const Book* book, uint8_t side, int64_t price_ticks) noexcept nogil:
+    """Whether an order would meet another at once."""
+    cdef const SidePrices* makers = &book.prices[opposite(side) - 1]
+    return makers.levels > 0 and makers.best_key >= price_key(opposite(side), price_ticks)
 
-cdef inline int take_best_level(Book* book, Order* taker, uint8_t side) noexcept nogil:
-    """Fill the taker from the best level of ``side``, first come first."""
-    cdef uint32_t number = book.prices[side - 1].best_level
-    cdef Level* level = &book.levels.levels[number]
+
+# -- what is there
+
+cdef inline int64_t lots_before_own(
+    const Book* book, const Level* level, const Order* taker, bint* stops
+) noexcept nogil:
+    """Return the lots of a level that a guarded taker can trade with; ``stops`` when it gets no farther."""
+    cdef bint passes_own = taker.self_trade == SELF_TRADE_CANCEL_OLDEST
+    cdef int64_t lots = 0
+    cdef int64_t behind_lots = 0
+    cdef const Order* order
     cdef uint32_t ref = level.first_order
+    while ref != NO_ORDER:
+        order = book_order(book, ref)
+        if order.owner != taker.owner:
+            lots += order.leaves_lots
+            behind_lots += hidden_lots(book, order)
+        elif not passes_own:
+            stops[0] = True
+            return 0 if book.rules.allocation == ALLOCATION_PRO_RATA else lots
+        ref = order.next
+    return lots + behind_lots
+
+
+cdef inline int64_t reachable_lots(const Book* book, const Order* taker, int64_t enough_lots) noexcept nogil:
+    """Return how many lots a taker can trade now, counted until they are enough. O(orders in reach)."""
+    cdef uint8_t side = opposite(taker.side)
+    cdef const SidePrices* makers = &book.prices[side - 1]
+    cdef int64_t limit_key = price_key(side, price_in_collar(book, taker.side, taker.price_ticks))
+    cdef LevelCursor cursor
+    cdef const Level* level
+    cdef int64_t lots = 0
+    cdef bint stops = makers.levels == 0
+    if not stops:
+        cursor = side_prices_best(makers)
+    while not stops and lots < enough_lots:
+        level = &book.store.levels.levels[side_prices_level(makers, cursor)]
+        if level.key < limit_key:
+            break
+        if is_guarded(taker):
+            lots += lots_before_own(book, level, taker, &stops)
+        else:
+            lots += level.leaves_lots + level.hidden_lots
+        stops = stops or not side_prices_to_worse(makers, &cursor)
+    return lots
+
+
+# -- one price
+
+cdef inline int fill_in_time(
+    Book* book, Order* taker, Level* level, bint guarded, uint32_t makers
+) noexcept nogil:
+    """Fill a taker from at most so many orders of a level, first come first; as :func:`prevent`."""
+    cdef BookStore* store = book.store
     cdef Order* maker
+    cdef uint32_t ref = level.first_order
     cdef int64_t last_lots
-    cdef int64_t price_ticks = level_price_ticks(level)
-    cdef int64_t leaves_before_lots = taker.leaves_lots
-    if event_buffer_reserve(&book.changes, 4) < 0:
-        return -1
-    while ref != NO_ORDER and taker.leaves_lots > 0:
-        maker = &book.orders.orders[ref]
+    cdef int outcome
+    while ref != NO_ORDER and taker.leaves_lots > 0 and makers > 0:
+        makers -= 1
+        maker = &store.orders.orders[ref]
+        if guarded and maker.owner == taker.owner:
+            outcome = prevent(book, taker, level, ref)
+            if outcome != MATCH_ON:
+                return outcome
+            ref = level.first_order
+            continue
         last_lots = min(taker.leaves_lots, maker.leaves_lots)
         taker.leaves_lots -= last_lots
         maker.leaves_lots -= last_lots
-        if book_emit_fill(book, taker, maker, price_ticks, last_lots, 0) < 0:
+        level.leaves_lots -= last_lots
+        book.leaves_lots[maker.side - 1] -= last_lots
+        if emit_fill(book, taker, maker, level_price_ticks(level), last_lots, 0) < 0:
             return -1
         if maker.leaves_lots > 0:
             break
-        ref = book_pop_first(book, level)
-    last_lots = leaves_before_lots - taker.leaves_lots
-    level.leaves_lots -= last_lots
-    book.leaves_lots[side - 1] -= last_lots
-    book_note_change(book, side, level)
-    if level.orders == 0:
-        book_drop_level(book, side, number)
-    return 0
+        if hidden_lots(book, maker) > 0:
+            book_refill(book, level, ref)
+            ref = level.first_order
+        else:
+            ref = book_pop_first(book, level)
+    return MATCH_ON
+
+
+cdef inline int fill_in_proportion(Book* book, Order* taker, Level* level) noexcept nogil:
+    """Fill a taker from a level by size, round by round as icebergs are refilled; as :func:`prevent`."""
+    cdef int outcome = MATCH_ON
+    while outcome == MATCH_ON and taker.leaves_lots > 0 and level.orders > 0:
+        if is_guarded(taker):
+            outcome = prevent_at_level(book, taker, level)
+            if outcome != MATCH_ON:
+                return outcome
+        if taker.leaves_lots < level.leaves_lots:
+            outcome = fill_pro_rata(book, taker, level)
+        else:
+            outcome = fill_in_time(book, taker, level, False, level.orders)
+    return outcome
+
+
+cdef inline int fill_at_level(Book* book, Order* taker, Level* level) noexcept nogil:
+    """Fill a taker from a level by the book's allocation; as :func:`prevent`."""
+    if book.rules.allocation == ALLOCATION_PRO_RATA:
+        return fill_in_proportion(book, taker, level)
+    return fill_in_time(book, taker, level, is_guarded(taker), UINT32_MAX)
+
+
+cdef inline int take_best_level(Book* book, Order* taker, uint8_t side) noexcept nogil:
+    """Match a taker with the best level of ``side``; as :func:`prevent`."""
+    cdef SidePrices* prices = &book.prices[side - 1]
+    cdef uint32_t number = prices.best_level
+    cdef Level* level = &book.store.levels.levels[number]
+    cdef int64_t before_lots = book.leaves_lots[side - 1]
+    cdef uint32_t before_orders = level.orders
+    cdef int64_t last_before = taker.quantity_lots - taker.leaves_lots
+    cdef int outcome
+    if level_changes_reserve(&book.store.changes, 8) < 0:
+        return -1
+    outcome = fill_at_level(book, taker, level)
+    if outcome < 0:
+        return -1
+    if taker.quantity_lots - taker.leaves_lots != last_before:
+        book_note_trade(book, level_price_ticks(level))
+    if book.leaves_lots[side - 1] != before_lots or level.orders != before_orders:
+        book_note_change(book, side, level)
+        if level.orders == 0:
+            book_drop_level(book, prices, number)
+    return outcome
 
 
 cdef inline int match_order(Book* book, Order* taker) noexcept nogil:
-    """Fill the taker as far as the other side's prices reach."""
-    cdef uint8_t side = SIDE_BUY + SIDE_SELL - taker.side
-    cdef int64_t limit_key = price_key(side, taker.price_ticks)
+    """Fill the taker as far as prices and collar reach; MATCH_ON, MATCH_SELF_TRADE or MATCH_COLLAR."""
+    cdef uint8_t side = opposite(taker.side)
+    cdef int64_t limit_key = price_key(side, price_in_collar(book, taker.side, taker.price_ticks))
     cdef const SidePrices* makers = &book.prices[side - 1]
-    while taker.leaves_lots > 0 and makers.levels > 0 and makers.best_key >= limit_key:
-        if take_best_level(book, taker, side) < 0:
-            return -1
-    return 0
-
-
-# -- commands
-
-cdef inline int check_price_and_quantity(const BookCommand* command) noexcept nogil:
-    if not is_price(command.price_ticks):
-        return REJECT_BAD_PRICE
-    if command.quantity_lots <= 0:
-        return REJECT_BAD_QUANTITY
-    return 0
-
-
-cdef inline int check_room(const Book* book, uint8_t side, int64_t more_lots) noexcept nogil:
-    return REJECT_QUANTITY_OVERFLOW if more_lots > INT64_MAX - book.leaves_lots[side - 1] else 0
-
-
-cdef inline int check_add(const Book* book, const BookCommand* command) noexcept nogil:
-    cdef int reason
-    if book.phase != PHASE_CALL and book.phase != PHASE_CONTINUOUS:
-        return REJECT_WRONG_PHASE
-    if command.side != SIDE_BUY and command.side != SIDE_SELL:
-        return REJECT_UNKNOWN_SIDE
-    if command.time_in_force != TIF_GTC and command.time_in_force != TIF_IOC:
-        return REJECT_UNKNOWN_TIME_IN_FORCE
-    if command.time_in_force == TIF_IOC and book.phase == PHASE_CALL:
-        return REJECT_IOC_IN_CALL
-    if not 0 < command.order_id <= <uint64_t> INT64_MAX:
-        return REJECT_BAD_ORDER_ID
-    reason = check_price_and_quantity(command)
-    if reason != 0:
-        return reason
-    if order_index_find(&book.index, book.orders.orders, command.order_id) != NO_ORDER:
-        return REJECT_DUPLICATE_ORDER_ID
-    return check_room(book, command.side, command.quantity_lots)
-
-
-cdef inline int apply_add(Book* book, const BookCommand* command) noexcept nogil:
-    cdef Order order
-    cdef int reason = check_add(book, command)
-    if reason != 0:
-        return reason
-    memset(&order, 0, sizeof(Order))
-    order.order_id = command.order_id
-    order.side = command.side
-    order.price_ticks = command.price_ticks
-    order.quantity_lots = command.quantity_lots
-    order.leaves_lots = command.quantity_lots
-    if book.phase == PHASE_CONTINUOUS and match_order(book, &order) < 0:
-        return -1
-    if order.leaves_lots == 0:
-        return 0
-    if command.time_in_force == TIF_IOC:
-        book_emit_cancelled(book, &order, CANCEL_IOC_REMAINDER)
-    else:
-        book_emit_order(book, KIND_ADDED, &order)
-        return book_enter(book, &order)
-    return 0
-
-
-cdef inline void end_order(Book* book, uint32_t ref, uint16_t reason) noexcept nogil:
-    """Cancel what an order's leaves are."""
-    cdef Order* order = &book.orders.orders[ref]
-    book_emit_cancelled(book, order, reason)
-    book_unlink(book, order)
-    book_forget(book, ref)
-
-
-cdef inline int apply_cancel(Book* book, const BookCommand* command) noexcept nogil:
-    cdef uint32_t ref = order_index_find(&book.index, book.orders.orders, command.order_id)
-    if ref == NO_ORDER:
-        return REJECT_UNKNOWN_ORDER
-    end_order(book, ref, CANCEL_BY_REQUEST)
-    return 0
-
-
-cdef inline int requeue(Book* book, uint32_t ref, int64_t price_ticks, int64_t leaves_lots) noexcept nogil:
-    """Move an order to the back of the queue at its new price, matching on the way."""
-    cdef Order* order = &book.orders.orders[ref]
-    cdef bint same_price = order.price_ticks == price_ticks
-    book_unlink(book, order)
-    if same_price:
-        book.changes.used -= 1
-    order.price_ticks = price_ticks
-    order.leaves_lots = leaves_lots
-    book_emit_order(book, KIND_REPLACED, order)
-    if book.phase == PHASE_CONTINUOUS and match_order(book, order) < 0:
-        return -1
-    if order.leaves_lots > 0:
-        return book_append(book, ref)
-    book_forget(book, ref)
-    return 0
-
-
-cdef inline int apply_replace(Book* book, const BookCommand* command) noexcept nogil:
-    cdef uint32_t ref
-    cdef Order* order
-    cdef int64_t more_lots
-    cdef int reason
-    if book.phase != PHASE_CALL and book.phase != PHASE_CONTINUOUS:
-        return REJECT_WRONG_PHASE
-    reason = check_price_and_quantity(command)
-    if reason != 0:
-        return reason
-    ref = order_index_find(&book.index, book.orders.orders, command.order_id)
-    if ref == NO_ORDER:
-        return REJECT_UNKNOWN_ORDER
-    order = &book.orders.orders[ref]
-    more_lots = command.quantity_lots - order.quantity_lots
-    if order.leaves_lots + more_lots <= 0:
-        end_order(book, ref, CANCEL_QUANTITY_NOT_ABOVE_FILLED)
-        return 0
-    reason = check_room(book, order.side, more_lots)
-    if reason != 0:
-        return reason
-    order.quantity_lots = command.quantity_lots
-    if command.price_ticks != order.price_ticks or more_lots > 0:
-        return requeue(book, ref, command.price_ticks, order.leaves_lots + more_lots)
-    book_reduce(book, order, -more_lots)
-    book_emit_order(book, KIND_REPLACED, order).flags = FLAG_PRIORITY_KEPT
-    if more_lots != 0:
-        book_note_change(book, order.side, &book.levels.levels[order.level])
-    return 0
-
-
-cdef inline int apply_set_phase(Book* book, const BookCommand* command) noexcept nogil:
-    cdef BookEvent* event
-    if command.phase > PHASE_HALTED:
-        return REJECT_UNKNOWN_PHASE
-    if command.reference_price_ticks != 0 and not is_price(command.reference_price_ticks):
-        return REJECT_BAD_PRICE
-    if command.phase == PHASE_CONTINUOUS and book_is_crossed(book):
-        return REJECT_BOOK_CROSSED
-    book.phase = command.phase
-    if book.phase != PHASE_CALL:
-        book.indicative = Auction(0, 0, 0)
-    if command.reference_price_ticks != 0:
-        book.reference_price_ticks = command.reference_price_ticks
-    event = event_buffer_add(&book.events, KIND_PHASE)
-    event.reason = book.phase
-    event.price_ticks = book.reference_price_ticks
-    return 0
-
-
-cdef inline int apply_uncross(Book* book, const BookCommand* command) noexcept nogil:
-    if book.phase != PHASE_CALL:
-        return REJECT_WRONG_PHASE
-    if command.reference_price_ticks != 0 and not is_price(command.reference_price_ticks):
-        return REJECT_BAD_PRICE
-    return book_uncross(book, command.reference_price_ticks)
-
-
-cdef inline int dispatch(Book* book, const BookCommand* command) noexcept nogil:
-    if not OP_ADD <= command.op <= OP_UNCROSS:
-        return REJECT_UNKNOWN_OP
-    if command.flags != 0 or command.reserved[0] | command.reserved[1] | command.reserved[2]:
-        return REJECT_RESERVED_NOT_ZERO
-    if command.op == OP_ADD:
-        return apply_add(book, command)
-    if command.op == OP_CANCEL:
-        return apply_cancel(book, command)
-    if command.op == OP_REPLACE:
-        return apply_replace(book, command)
-    if command.op == OP_SET_PHASE:
-        return apply_set_phase(book, command)
-    return apply_uncross(book, command)
-
-
-cdef inline int book_apply(Book* book, const BookCommand* command) noexcept nogil:
-    """Apply one command and write its events; -1, the book no longer usable, when there is no memory."""
-    cdef BookEvent* event
     cdef int outcome
-    if book_reserve(book) < 0 or event_buffer_reserve(&book.events, 8) < 0:
-        return -1
-    outcome = dispatch(book, command)
+    while taker.leaves_lots > 0 and makers.levels > 0 and makers.best_key >= limit_key:
+        outcome = take_best_level(book, taker, side)
+        if outcome != MATCH_ON:
+            return outcome
+    if book.has_collar and taker.leaves_lots > 0 and would_trade(book, taker.side, taker.price_ticks):
+        return MATCH_COLLAR
+    return MATCH_ON
+
+
+# -- what is left
+
+cdef inline uint16_t cancel_reason(Book* book, const Order* taker, int outcome) noexcept nogil:
+    """Return why what is left of a matched order is cancelled, 0 when not; interrupts trading if due."""
+    if outcome == MATCH_COLLAR and interrupts(book):
+        interrupt(book)
+    elif outcome == MATCH_COLLAR:
+        return CANCEL_OUTSIDE_COLLAR
+    if outcome == MATCH_SELF_TRADE:
+        return CANCEL_SELF_TRADE
+    if taker.leaves_lots > 0 and taker.flags & ORDER_IMMEDIATE:
+        return CANCEL_IOC_REMAINDER
+    return 0
+
+
+cdef inline void tell_peak(Book* book, const Order* order) noexcept nogil:
+    """Say what of an iceberg is visible now."""
+    if order.extra != NO_EXTRA and book_extra(book, order).peak_lots > 0:
+        book_emit_order(book, KIND_REFILLED, order, 0)
+
+
+cdef inline int match_known(Book* book, uint32_t ref, bint tells) noexcept nogil:
+    """Match an order that is in no queue but has a number; what is left of it rests or ends.
+
+    ``tells``: whether an ADDED says that it rests.
+    """
+    cdef Order* order = book_order(book, ref)
+    cdef int outcome = match_order(book, order)
+    cdef uint16_t reason
     if outcome < 0:
         return -1
-    if outcome > 0:
-        event = event_buffer_add(&book.events, KIND_REJECTED)
-        event.order_id = command.order_id
-        event.reason = outcome
-    if event_buffer_move(&book.events, &book.changes) < 0:
-        return -1
-    if book.phase == PHASE_CALL and book_emit_indicative(book) < 0:
-        return -1
-    book.events.events[book.events.used - 1].flags |= FLAG_LAST
+    reason = cancel_reason(book, order, outcome)
+    if reason != 0:
+        book_emit_cancelled(book, order, reason)
+    elif order.leaves_lots > 0:
+        if book_append(book, ref) < 0:
+            return -1
+        if tells:
+            book_emit_order(book, KIND_ADDED, order, 0)
+        else:
+            tell_peak(book, order)
+        return 0
+    book_forget(book, ref)
     return 0

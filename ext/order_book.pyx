@@ -1,70 +1,77 @@
 # cython: language_level=3, autotestdict=False
-"""The order book: price-time priority, limit orders, continuous trading and call auction.
+"""The order books: price-time or pro-rata priority, continuous trading and call auction.
 
 Integers only; no clock, no randomness, no I/O. The same commands give the same events,
 byte for byte. Records are those of :mod:`ext.book_records`; the C of it is in the
-``.pxd`` files beside, from ``matching`` down.
+``.pxd`` files beside, from ``book_commands`` down.
 """
 import hashlib
 import sys
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport INT64_MAX, UINT32_MAX, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from ext.book cimport (
-    Auction,
-    Book,
-    book_enter,
-    book_free,
-    book_init,
-    book_is_crossed,
-    book_reserve,
-    price_key,
+from ext.book cimport Book, book_free, book_init, hidden_lots
+from ext.book_batch cimport apply_all
+from ext.book_check cimport (
+    check_book,
+    check_extra_pool,
+    check_index,
+    check_level_pool,
+    check_order_pool,
 )
+from ext.book_clock cimport next_deadline_ns
+from ext.book_commands cimport book_apply
 from ext.book_records cimport (
-    PHASE_CALL,
-    PHASE_CONTINUOUS,
-    PHASE_HALTED,
     RECORD_BYTES,
     SIDE_BUY,
     SIDE_SELL,
     BookCommand,
+    BookEvent,
+    OrderTail,
     RestingOrderRecord,
+    RulesTail,
     SnapshotHead,
 )
-from ext.call_auction cimport book_equilibrium
+from ext.book_snapshot cimport (
+    level_of,
+    read_book,
+    snapshot_head,
+    snapshot_orders,
+    write_orders,
+)
+from ext.book_store cimport BookStore, book_store_find, book_store_free, book_store_make_room
 from ext.event_buffer cimport EventBuffer
-from ext.matching cimport book_apply, is_price
-from ext.order_index cimport OrderIndex, order_index_find
-from ext.order_pool cimport NO_ORDER, Order, OrderPool
+from ext.order_extra cimport OrderExtra
+from ext.order_pool cimport NO_ORDER, Order
+from ext.order_timers cimport OrderTimer
 from ext.price_levels cimport (
-    NO_LEVEL,
-    RUN_KEYS,
+    DirectoryEntry,
     KeyRun,
     Level,
     LevelCursor,
-    LevelPool,
     SidePrices,
     level_price_ticks,
     side_prices_best,
-    side_prices_level,
     side_prices_to_worse,
 )
+from ext.tick_clock cimport abst_ticks
 
 assert sys.byteorder == "little", "book records are little-endian"
-assert sizeof(BookCommand) == RECORD_BYTES
-assert sizeof(RestingOrderRecord) == RECORD_BYTES
-assert sizeof(SnapshotHead) == RECORD_BYTES
+assert sizeof(BookCommand) == sizeof(BookEvent) == sizeof(OrderTail) == sizeof(RulesTail) == RECORD_BYTES
+assert sizeof(RestingOrderRecord) == 2 * RECORD_BYTES
+assert sizeof(SnapshotHead) == 3 * RECORD_BYTES
 assert sizeof(Order) == RECORD_BYTES
 
 # A batch shorter than this keeps the interpreter lock: releasing it would cost more.
 cdef size_t GIL_BATCH = 32
+cdef uint32_t BOOKS_MAX = 1 << 20
 
-# Memory that books lend each other for the events of a batch, so that it stays in the cache.
+# Memory that sets lend each other for the events of a batch, so that it stays in the cache.
 # Taken and given back under the interpreter lock; a batch that finds it taken starts with none.
 cdef EventBuffer scratch
 cdef size_t SCRATCH_EVENTS_MAX = 1 << 16
@@ -80,118 +87,111 @@ cdef void give_back(EventBuffer buffer) noexcept:
     scratch = buffer
 
 
-cdef int apply_all(Book* book, const char* commands, size_t count, bint in_place) noexcept nogil:
-    """Apply commands, read where they lie or, when they may move or change, copied one by one."""
-    cdef BookCommand copy
-    cdef const BookCommand* command = &copy
+cdef int time_all(
+    Book* books, uint32_t count, BookStore* store, const char* commands, size_t units, uint32_t* ticks
+) noexcept nogil:
+    """Apply commands of one record each and note the ticks each took; events overwrite each other."""
+    cdef uint64_t before
     cdef size_t at
-    for at in range(count):
-        if in_place:
-            command = <const BookCommand*> (commands + at * RECORD_BYTES)
-        else:
-            memcpy(&copy, commands + at * RECORD_BYTES, RECORD_BYTES)
-        if book_apply(book, command) < 0:
+    for at in range(units):
+        store.events.used = 0
+        before = abst_ticks()
+        if book_apply(books, count, store, <const BookCommand*> (commands + at * RECORD_BYTES), NULL) < 0:
             return -1
+        ticks[at] = <uint32_t> min(abst_ticks() - before, <uint64_t> UINT32_MAX)
     return 0
 
 
-cdef const Level* level_of(const Book* book, const SidePrices* side, LevelCursor cursor) noexcept nogil:
-    return &book.levels.levels[side_prices_level(side, cursor)]
-
-
-cdef RestingOrderRecord* write_side(
-    const Book* book, const SidePrices* side, RestingOrderRecord* record
-) noexcept nogil:
-    """Write the orders of a side by priority and return where the next would go."""
-    cdef LevelCursor cursor
-    cdef const Order* order
-    cdef uint32_t ref
-    cdef bint more = side.levels > 0
-    if more:
-        cursor = side_prices_best(side)
-    while more:
-        ref = level_of(book, side, cursor).first_order
-        while ref != NO_ORDER:
-            order = &book.orders.orders[ref]
-            memset(record, 0, sizeof(RestingOrderRecord))
-            record.order_id = order.order_id
-            record.price_ticks = order.price_ticks
-            record.leaves_lots = order.leaves_lots
-            record.cum_lots = order.quantity_lots - order.leaves_lots
-            record.side = order.side
-            record += 1
-            ref = order.next
-        more = side_prices_to_worse(side, &cursor)
-    return record
-
-
-cdef bint may_rest(const Book* book, const RestingOrderRecord* record) noexcept nogil:
-    """Whether an order of a snapshot could have come to rest in the book by commands."""
+cdef uint64_t side_bytes(const SidePrices* side) noexcept nogil:
     return (
-        (record.side == SIDE_BUY or record.side == SIDE_SELL)
-        and 0 < record.order_id <= <uint64_t> INT64_MAX
-        and is_price(record.price_ticks)
-        and record.leaves_lots > 0
-        and 0 <= record.cum_lots <= INT64_MAX - record.leaves_lots
-        and record.leaves_lots <= INT64_MAX - book.leaves_lots[record.side - 1]
-        and order_index_find(&book.index, book.orders.orders, record.order_id) == NO_ORDER
+        (<uint64_t> side.hint_mask + 1) * sizeof(uint32_t)
+        + <uint64_t> side.directory_capacity * sizeof(DirectoryEntry)
+        + <uint64_t> side.pool_capacity * sizeof(KeyRun)
     )
 
 
-cdef int load_orders(Book* book, const char* records, size_t count) noexcept nogil:
-    """Let the orders of a snapshot rest; 1 at the first that can't, -1 when there is no memory."""
-    cdef RestingOrderRecord record
-    cdef Order order
-    cdef size_t at
-    for at in range(count):
-        memcpy(&record, records + at * RECORD_BYTES, RECORD_BYTES)
-        if not may_rest(book, &record):
-            return 1
-        if book_reserve(book) < 0:
-            return -1
-        memset(&order, 0, sizeof(Order))
-        order.order_id = record.order_id
-        order.side = record.side
-        order.price_ticks = record.price_ticks
-        order.leaves_lots = record.leaves_lots
-        order.quantity_lots = record.leaves_lots + record.cum_lots
-        if book_enter(book, &order) < 0:
-            return -1
-        book.changes.used = 0
-    return 0
+cdef uint64_t book_bytes(const Book* book) noexcept nogil:
+    cdef uint64_t size = sizeof(Book) + <uint64_t> book.timers.capacity * sizeof(OrderTimer)
+    size += side_bytes(&book.prices[0]) + side_bytes(&book.prices[1])
+    if book.stops != NULL:
+        size += 2 * sizeof(SidePrices) + side_bytes(&book.stops[0]) + side_bytes(&book.stops[1])
+    return size
 
 
-@cython.final
+def read_ticks():
+    """Return the processor's clock."""
+    return abst_ticks()
+
+
+def tick_overhead():
+    """Return the median of what reading the processor's clock twice takes, in ticks."""
+    cdef list taken = []
+    cdef uint64_t before
+    cdef int _at
+    for _at in range(10001):
+        before = abst_ticks()
+        taken.append(abst_ticks() - before)
+    return sorted(taken)[5000]
+
+
 @cython.auto_pickle(False)
-cdef class OrderBook:
-    """One order book of one instrument.
+cdef class BookSet:
+    """Order books that one apply serves."""
 
-    Owned by one thread at a time: a call while another is under way raises RuntimeError.
-    """
-
-    def __cinit__(self):
-        if book_init(&self.book) < 0:
+    def __cinit__(self, books=1):
+        cdef uint32_t number
+        if not 0 < books <= BOOKS_MAX:
+            raise ValueError(f"{books} is no number of books")
+        self.books = <Book*> calloc(books, sizeof(Book))
+        if self.books == NULL or book_store_make_room(&self.store) < 0:
             raise MemoryError()
+        for number in range(books):
+            self.count += 1
+            if book_init(&self.books[number], &self.store, number) < 0:
+                raise MemoryError()
 
     def __dealloc__(self):
-        book_free(&self.book)
+        cdef uint32_t number
+        for number in range(self.count):
+            book_free(&self.books[number])
+        free(self.books)
+        book_store_free(&self.store)
+
+    def __len__(self):
+        """Return the number of books."""
+        return self.count
 
     @property
     def phase(self):
-        """The market phase (``Phase``)."""
-        return self.book.phase
+        """The market phase of the first book (``Phase``)."""
+        return self.books[0].phase
+
+    def phase_of(self, book):
+        """Return the market phase of a book (``Phase``)."""
+        return self.book_at(book).phase
+
+    cdef Book* book_at(self, book) except NULL:
+        self.require_idle()
+        if not 0 <= book < self.count:
+            raise ValueError(f"there is no book {book}")
+        return &self.books[<uint32_t> book]
 
     def apply(self, commands not None):
         """Apply commands in order and return their events."""
         cdef Py_buffer view
         cdef bint in_place
+        if PyBytes_CheckExact(commands) and PyBytes_GET_SIZE(commands) % RECORD_BYTES == 0:
+            self.require_idle()
+            in_place = <size_t> PyBytes_AS_STRING(commands) % sizeof(uint64_t) == 0
+            return self.apply_buffer(
+                PyBytes_AS_STRING(commands), PyBytes_GET_SIZE(commands) // RECORD_BYTES, in_place
+            )
         PyObject_GetBuffer(commands, &view, PyBUF_SIMPLE)
         try:
             if view.len % RECORD_BYTES:
                 raise ValueError(f"{view.len} bytes are not whole commands of {RECORD_BYTES} bytes")
             self.require_idle()
-            in_place = PyBytes_CheckExact(commands) and <size_t> view.buf % sizeof(uint64_t) == 0
-            return self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES, in_place)
+            return self.apply_buffer(<const char*> view.buf, view.len // RECORD_BYTES, False)
         finally:
             PyBuffer_Release(&view)
 
@@ -199,27 +199,53 @@ cdef class OrderBook:
         global scratch
         cdef int outcome
         cdef bytes events
-        self.book.events = scratch
-        self.book.events.used = 0
+        self.store.events = scratch
+        self.store.events.used = 0
         scratch = EventBuffer(NULL, 0, 0)
         self.is_busy = True
         if count < GIL_BATCH:
-            outcome = apply_all(&self.book, commands, count, in_place)
+            outcome = apply_all(self.books, self.count, &self.store, commands, count, in_place)
         else:
             with nogil:
-                outcome = apply_all(&self.book, commands, count, in_place)
+                outcome = apply_all(self.books, self.count, &self.store, commands, count, in_place)
         self.is_busy = False
         self.is_broken = True
         try:
             if outcome < 0:
                 raise MemoryError("the order book is lost: replay it")
             events = PyBytes_FromStringAndSize(
-                <const char*> self.book.events.events, self.book.events.used * RECORD_BYTES
+                <const char*> self.store.events.events, self.store.events.used * RECORD_BYTES
             )
         finally:
-            give_back(self.book.events)
+            give_back(self.store.events)
+            self.store.events = EventBuffer(NULL, 0, 0)
         self.is_broken = False
         return events
+
+    def apply_timed(self, commands not None):
+        """Apply commands of one record each; return the ticks that each took."""
+        cdef const unsigned char[::1] view = commands
+        cdef bytes ticks
+        cdef int outcome
+        self.require_idle()
+        if view.shape[0] == 0 or view.shape[0] % RECORD_BYTES or <size_t> &view[0] % sizeof(uint64_t):
+            raise ValueError("not whole, aligned commands")
+        ticks = PyBytes_FromStringAndSize(NULL, view.shape[0] // RECORD_BYTES * sizeof(uint32_t))
+        memset(PyBytes_AS_STRING(ticks), 0, len(ticks))
+        outcome = time_all(
+            self.books,
+            self.count,
+            &self.store,
+            <const char*> &view[0],
+            view.shape[0] // RECORD_BYTES,
+            <uint32_t*> PyBytes_AS_STRING(ticks),
+        )
+        give_back(self.store.events)
+        self.store.events = EventBuffer(NULL, 0, 0)
+        if outcome < 0:
+            self.is_broken = True
+            raise MemoryError("the order book is lost: replay it")
+        return ticks
 
     cdef int require_idle(self) except -1:
         if self.is_busy:
@@ -229,56 +255,63 @@ cdef class OrderBook:
         return 0
 
     def leaves(self, order_id):
-        """Return the lots of an order that still can fill; 0 when it does not rest here."""
+        """Return the lots of an order that still can fill; 0 when it is in none of the books."""
         cdef uint32_t ref
+        cdef const Order* order
         self.require_idle()
         if not 0 < order_id <= INT64_MAX:
             return 0
-        ref = order_index_find(&self.book.index, self.book.orders.orders, order_id)
-        return self.book.orders.orders[ref].leaves_lots if ref != NO_ORDER else 0
+        ref = book_store_find(&self.store, order_id)
+        if ref == NO_ORDER:
+            return 0
+        order = &self.store.orders.orders[ref]
+        return order.leaves_lots + hidden_lots(&self.books[order.book], order)
 
-    def levels(self, side):
-        """Return (price_ticks, lots, orders) of each price of a side, best first."""
+    def levels(self, side, book=0):
+        """Return (price_ticks, visible lots, orders) of each price of a side, best first."""
+        cdef const Book* of = self.book_at(book)
         cdef const SidePrices* prices
         cdef LevelCursor cursor
         cdef const Level* level
         cdef list levels = []
         cdef bint more
-        self.require_idle()
         if side != SIDE_BUY and side != SIDE_SELL:
             raise ValueError(f"{side} is not a side")
-        prices = &self.book.prices[0 if side == SIDE_BUY else 1]
+        prices = &of.prices[0 if side == SIDE_BUY else 1]
         more = prices.levels > 0
         if more:
             cursor = side_prices_best(prices)
         while more:
-            level = level_of(&self.book, prices, cursor)
+            level = level_of(of, prices, cursor)
             levels.append((level_price_ticks(level), level.leaves_lots, level.orders))
             more = side_prices_to_worse(prices, &cursor)
         return levels
 
-    def orders(self):
-        """Return the resting orders (``ORDER_DTYPE``), buys then sells, each side by priority."""
-        return self.snapshot()[RECORD_BYTES:]
+    def next_deadline_ns(self, book=0):
+        """Return when an order or a call of a book is due, 0 when nothing is."""
+        return next_deadline_ns(self.book_at(book))
+
+    def orders(self, book=0):
+        """Return the orders of a book: resting buys, sells, stop buys, sells, each by priority."""
+        cdef const Book* of = self.book_at(book)
+        cdef SnapshotHead head = snapshot_head(of)
+        cdef bytes orders = PyBytes_FromStringAndSize(
+            NULL, snapshot_orders(&head, self.store.orders.live) * sizeof(RestingOrderRecord)
+        )
+        write_orders(of, <RestingOrderRecord*> PyBytes_AS_STRING(orders))
+        return orders
 
     def snapshot(self):
         """Return the whole state, equal for equal states of any implementation."""
-        cdef bytes snapshot
-        cdef SnapshotHead* head
-        cdef RestingOrderRecord* buys
-        cdef RestingOrderRecord* sells
+        cdef SnapshotHead head
+        cdef uint32_t number
+        cdef list parts = []
         self.require_idle()
-        snapshot = PyBytes_FromStringAndSize(NULL, (1 + self.book.orders.live) * RECORD_BYTES)
-        head = <SnapshotHead*> PyBytes_AS_STRING(snapshot)
-        memset(head, 0, RECORD_BYTES)
-        memcpy(head.magic, b"ABSTBK01", 8)
-        head.phase = self.book.phase
-        head.reference_price_ticks = self.book.reference_price_ticks
-        buys = <RestingOrderRecord*> (head + 1)
-        sells = write_side(&self.book, &self.book.prices[0], buys)
-        head.buys = sells - buys
-        head.sells = write_side(&self.book, &self.book.prices[1], sells) - sells
-        return snapshot
+        for number in range(self.count):
+            head = snapshot_head(&self.books[number])
+            parts.append(PyBytes_FromStringAndSize(<const char*> &head, sizeof(SnapshotHead)))
+            parts.append(self.orders(number))
+        return b"".join(parts)
 
     def digest(self):
         """Return SHA-256 of :meth:`snapshot`."""
@@ -286,157 +319,100 @@ cdef class OrderBook:
 
     def restore(self, snapshot not None):
         """Take the state of a snapshot; ValueError, and nothing changed, when it is none."""
-        cdef OrderBook restored = OrderBook()
+        cdef BookSet restored = BookSet(self.count)
         cdef bytes state = bytes(memoryview(snapshot))
-        cdef Book replaced
         if self.is_busy:
             raise RuntimeError("the order book is at work in another thread")
         restored.load(PyBytes_AS_STRING(state), len(state))
         if restored.snapshot() != state:
             raise ValueError("not a snapshot of an order book")
-        replaced = self.book
-        self.book = restored.book
-        restored.book = replaced
+        self.store, restored.store = restored.store, self.store
+        self.books, restored.books = restored.books, self.books
+        self.keep()
+        restored.keep()
         self.is_broken = False
 
+    cdef int keep(self) noexcept nogil:
+        """Tie the books to the store of this set."""
+        cdef uint32_t number
+        for number in range(self.count):
+            self.books[number].store = &self.store
+        return 0
+
     cdef int load(self, const char* snapshot, size_t size) except -1:
-        cdef SnapshotHead head
-        cdef int outcome = 1
-        if size >= RECORD_BYTES and size % RECORD_BYTES == 0:
-            memcpy(&head, snapshot, RECORD_BYTES)
-            outcome = load_orders(&self.book, snapshot + RECORD_BYTES, size // RECORD_BYTES - 1)
+        cdef int outcome = self.load_from(snapshot, size)
+        free(self.store.events.events)
+        self.store.events = EventBuffer(NULL, 0, 0)
         if outcome < 0:
             raise MemoryError()
-        if (
-            outcome > 0
-            or head.phase > PHASE_HALTED
-            or (head.phase == PHASE_CONTINUOUS and book_is_crossed(&self.book))
-            or (head.reference_price_ticks != 0 and not is_price(head.reference_price_ticks))
-        ):
+        if outcome > 0:
             raise ValueError("not a snapshot of an order book")
-        self.book.phase = head.phase
-        self.book.reference_price_ticks = head.reference_price_ticks
-        if self.book.phase == PHASE_CALL:
-            self.book.indicative = book_equilibrium(&self.book, self.book.reference_price_ticks)
         return 0
+
+    cdef int load_from(self, const char* snapshot, size_t size) noexcept nogil:
+        """Read the books one after the other; 1 when these bytes are none, -1 when there is no memory."""
+        cdef SnapshotHead head
+        cdef uint32_t number
+        cdef uint64_t orders
+        cdef int outcome
+        for number in range(self.count):
+            if size < sizeof(SnapshotHead):
+                return 1
+            memcpy(&head, snapshot, sizeof(SnapshotHead))
+            snapshot += sizeof(SnapshotHead)
+            size -= sizeof(SnapshotHead)
+            orders = snapshot_orders(&head, size // sizeof(RestingOrderRecord))
+            if orders > size // sizeof(RestingOrderRecord):
+                return 1
+            outcome = read_book(&self.books[number], snapshot, &head, orders)
+            self.store.events.used = 0
+            if outcome != 0:
+                return outcome
+            snapshot += orders * sizeof(RestingOrderRecord)
+            size -= orders * sizeof(RestingOrderRecord)
+        return 1 if size else 0
+
+    def memory(self):
+        """Return the bytes held for orders, their index, levels and books, what is free included."""
+        cdef uint64_t size = 0
+        cdef uint32_t number
+        self.require_idle()
+        for number in range(self.count):
+            size += book_bytes(&self.books[number])
+        size += <uint64_t> self.store.orders.capacity * sizeof(Order)
+        size += (<uint64_t> self.store.index.mask + 1) * sizeof(uint64_t)
+        size += <uint64_t> self.store.levels.capacity * sizeof(Level)
+        size += <uint64_t> self.store.extras.capacity * sizeof(OrderExtra)
+        return size
+
+    def __sizeof__(self):
+        """Return the bytes held, memory of the books included."""
+        return object.__sizeof__(self) + self.memory()
 
     def _check(self):
         """Walk every invariant; AssertionError names the first that does not hold. O(memory held)."""
-        self.require_idle()
-        self.check_pool()
-        self.check_level_pool()
-        self.check_index()
-        assert self.check_side(SIDE_BUY) + self.check_side(SIDE_SELL) == self.book.orders.live
-        self.check_indicative()
-        assert self.book.changes.used == 0
-        assert self.book.phase <= PHASE_HALTED
-        assert self.book.phase != PHASE_CONTINUOUS or not book_is_crossed(&self.book)
-
-    cdef int check_pool(self) except -1:
-        """Every order number is either live or free once."""
-        cdef const OrderPool* pool = &self.book.orders
-        cdef uint32_t ref = pool.first_free
-        cdef uint64_t free_orders = 0
-        while ref != NO_ORDER:
-            assert ref < pool.used <= pool.capacity
-            free_orders += 1
-            assert free_orders < pool.used
-            ref = pool.orders[ref].next
-        assert free_orders + pool.live + 1 == pool.used
-        return 0
-
-    cdef int check_level_pool(self) except -1:
-        """Every level number is either live or free once, and only live ones have a key."""
-        cdef const LevelPool* pool = &self.book.levels
-        cdef uint32_t level = pool.first_free
-        cdef uint64_t free_levels = 0
-        while level != NO_LEVEL:
-            assert level < pool.used <= pool.capacity
-            assert pool.levels[level].key == 0
-            free_levels += 1
-            assert free_levels < pool.used
-            level = pool.levels[level].next_free
-        assert pool.levels[NO_LEVEL].key == 0
-        assert free_levels + pool.live + 1 == pool.used
-        assert pool.live == self.book.prices[0].levels + self.book.prices[1].levels
-        return 0
-
-    cdef int check_indicative(self) except -1:
-        """What was last told of the call's result is what it would be now."""
-        cdef Auction now = Auction(0, 0, 0)
-        if self.book.phase == PHASE_CALL:
-            now = book_equilibrium(&self.book, self.book.reference_price_ticks)
-        assert self.book.indicative.price_ticks == now.price_ticks
-        assert self.book.indicative.volume_lots == now.volume_lots
-        assert self.book.indicative.surplus_lots == now.surplus_lots
-        return 0
-
-    cdef int check_index(self) except -1:
-        """The index holds each live order once, where a lookup finds it, and is at most half full."""
-        cdef const OrderIndex* index = &self.book.index
-        cdef uint64_t at, order_id
-        cdef uint32_t found = 0
-        cdef uint32_t ref
-        for at in range(<uint64_t> index.mask + 1):
-            ref = <uint32_t> index.slots[at]
-            if ref == NO_ORDER:
-                continue
-            found += 1
-            order_id = self.book.orders.orders[ref].order_id
-            assert order_index_find(index, self.book.orders.orders, order_id) == ref
-        assert found == index.count == self.book.orders.live
-        assert index.count <= (index.mask >> 1) + 1
-        return 0
-
-    cdef uint64_t check_side(self, uint8_t side) except? 0:
-        """Keys ascend, levels sum up, queues are linked both ways; returns the number of orders."""
-        cdef const SidePrices* prices = &self.book.prices[side - 1]
-        cdef const KeyRun* run
-        cdef int64_t before = INT64_MIN
-        cdef int64_t leaves_lots = 0
         cdef uint64_t orders = 0
-        cdef uint32_t levels = 0
-        cdef uint32_t entry, at
-        cdef uint32_t best = NO_LEVEL
-        for entry in range(prices.runs):
-            run = &prices.pool[prices.directory[entry].run]
-            assert 0 < run.count <= RUN_KEYS
-            assert entry == 0 or before < prices.directory[entry].lowest_key <= run.keys[0]
-            for at in range(run.count):
-                assert before < run.keys[at]
-                before = run.keys[at]
-                orders += self.check_level(side, before, run.levels[at])
-                leaves_lots += self.book.levels.levels[run.levels[at]].leaves_lots
-                best = run.levels[at]
-                levels += 1
-        assert prices.best_key == before
-        assert prices.best_level == best
-        assert prices.levels == levels
-        assert 2 * levels <= prices.hint_mask + 3
-        for at in range(prices.hint_mask + 1):
-            assert prices.hints[at] < self.book.levels.used
-        assert self.book.leaves_lots[side - 1] == leaves_lots
-        return orders
+        cdef uint64_t levels = 0
+        cdef uint64_t extras = 0
+        cdef uint32_t number
+        self.require_idle()
+        for number in range(self.count):
+            assert self.books[number].store == &self.store
+            assert self.books[number].number == number
+            check_book(&self.books[number], &orders, &levels, &extras)
+        check_order_pool(&self.store.orders)
+        check_level_pool(&self.store.levels, levels)
+        check_extra_pool(&self.store.extras)
+        check_index(&self.store)
+        assert self.store.orders.live == orders
+        assert self.store.extras.live == extras
+        assert self.store.changes.used == 0
 
-    cdef uint64_t check_level(self, uint8_t side, int64_t key, uint32_t number) except 0:
-        cdef const Level* level = &self.book.levels.levels[number]
-        cdef const Order* order
-        cdef uint32_t ref = level.first_order
-        cdef uint32_t before = NO_ORDER
-        cdef uint32_t orders = 0
-        cdef int64_t leaves_lots = 0
-        assert level.key == key
-        while ref != NO_ORDER:
-            order = &self.book.orders.orders[ref]
-            assert (order.side, order.level) == (side, number)
-            assert price_key(side, order.price_ticks) == key
-            assert order.previous == before
-            assert 0 < order.leaves_lots <= order.quantity_lots
-            assert order_index_find(&self.book.index, self.book.orders.orders, order.order_id) == ref
-            leaves_lots += order.leaves_lots
-            orders += 1
-            before = ref
-            ref = order.next
-        assert level.last_order == before
-        assert (level.orders, level.leaves_lots) == (orders, leaves_lots)
-        return orders
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class OrderBook(BookSet):
+    """One order book of one instrument: a set of one."""
+
+    def __cinit__(self):
+        pass

@@ -1,13 +1,14 @@
 # cython: language_level=3
 """From venue order id to the order's number in the pool.
 
-Open addressing with linear probing, never more than half full. Removal shifts back
+Open addressing with linear probing, never more than a quarter full. Removal shifts back
 what follows, so there are no tombstones and a lookup stays as fast after any number of
 removals as in a fresh table. A slot is ``hash << 32 | number``, 0 when empty.
 """
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 
+from ext.memory cimport memory_take
 from ext.order_pool cimport NO_ORDER, Order
 
 cdef struct OrderIndex:
@@ -15,6 +16,8 @@ cdef struct OrderIndex:
     uint32_t mask
     uint32_t shift             # of a hash, to its home slot
     uint32_t count
+    uint32_t sought            # hash of the last id looked for; what was found there, or would go there,
+    uint32_t sought_at         # is at this slot until another is removed
 
 
 cdef inline uint32_t order_id_hash(uint64_t order_id) noexcept nogil:
@@ -37,10 +40,13 @@ cdef inline uint32_t order_index_slot(
 
 
 cdef inline uint32_t order_index_find(
-    const OrderIndex* index, const Order* orders, uint64_t order_id
+    OrderIndex* index, const Order* orders, uint64_t order_id
 ) noexcept nogil:
     """Return the number of the order with this id, or NO_ORDER."""
-    return <uint32_t> index.slots[order_index_slot(index, orders, order_id)]
+    cdef uint32_t at = order_index_slot(index, orders, order_id)
+    index.sought = order_id_hash(order_id)
+    index.sought_at = at
+    return <uint32_t> index.slots[at]
 
 
 cdef inline void order_index_put(OrderIndex* index, uint64_t slot) noexcept nogil:
@@ -53,15 +59,24 @@ cdef inline void order_index_put(OrderIndex* index, uint64_t slot) noexcept nogi
 
 cdef inline void order_index_add(OrderIndex* index, uint64_t order_id, uint32_t ref) noexcept nogil:
     """Add an order that is not there; room was reserved."""
-    order_index_put(index, <uint64_t> order_id_hash(order_id) << 32 | ref)
+    cdef uint32_t hashed = order_id_hash(order_id)
+    if index.sought == hashed and index.slots[index.sought_at] == 0:
+        index.slots[index.sought_at] = <uint64_t> hashed << 32 | ref
+        index.count += 1
+        return
+    order_index_put(index, <uint64_t> hashed << 32 | ref)
 
 
 cdef inline void order_index_remove(OrderIndex* index, uint64_t order_id, uint32_t ref) noexcept nogil:
     """Remove an order that is there."""
-    cdef uint32_t at = order_id_hash(order_id) >> index.shift
-    while <uint32_t> index.slots[at] != ref:
-        at = (at + 1) & index.mask
+    cdef uint32_t at = index.sought_at
+    if <uint32_t> index.slots[at] != ref:
+        at = order_id_hash(order_id) >> index.shift
+        while <uint32_t> index.slots[at] != ref:
+            at = (at + 1) & index.mask
     order_index_clear(index, at)
+    index.sought = 0
+    index.sought_at = 0
 
 
 cdef inline void order_index_clear(OrderIndex* index, uint32_t hole) noexcept nogil:
@@ -84,12 +99,14 @@ cdef inline int order_index_resize(OrderIndex* index, uint32_t bits) noexcept no
     """Move to a table of ``1 << bits`` slots; -1 when there is no memory."""
     cdef OrderIndex grown
     cdef uint64_t at
-    grown.slots = <uint64_t*> calloc(<size_t> 1 << bits, sizeof(uint64_t))
+    grown.slots = <uint64_t*> memory_take(sizeof(uint64_t) << bits)
     if grown.slots == NULL:
         return -1
     grown.mask = <uint32_t> ((<uint64_t> 1 << bits) - 1)
     grown.shift = 32 - bits
     grown.count = 0
+    grown.sought = 0
+    grown.sought_at = 0
     if index.slots != NULL:
         for at in range(<uint64_t> index.mask + 1):
             if index.slots[at] != 0:
@@ -101,7 +118,7 @@ cdef inline int order_index_resize(OrderIndex* index, uint32_t bits) noexcept no
 
 cdef inline uint32_t order_index_room(const OrderIndex* index) noexcept nogil:
     """Return how many orders can be added before the table must grow."""
-    return (index.mask >> 1) + 1 - index.count if index.slots != NULL else 0
+    return (index.mask >> 2) + 1 - index.count if index.slots != NULL else 0
 
 
 cdef inline int order_index_grow(OrderIndex* index) noexcept nogil:

@@ -6,22 +6,35 @@ Number 0 is no order. A number is valid until the order is given back.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
-from posix.stdlib cimport posix_memalign
+
+from ext.memory cimport memory_take
 
 cdef enum:
     NO_ORDER = 0
-    ORDER_BYTES = 64
+
+cdef enum:
+    ORDER_POST_ONLY = 2        # the command's numbers
+    ORDER_REPRICE = 4
+    ORDER_STOP = 8             # not triggered: waits in the stop queues
+    ORDER_MARKET = 16          # ends when it has matched
+    ORDER_IMMEDIATE = 32
 
 cdef struct Order:
     uint64_t order_id
     int64_t price_ticks
     int64_t quantity_lots      # FIX OrderQty (38), what has filled included
-    int64_t leaves_lots
+    int64_t leaves_lots        # of a resting order: what is visible of them
     uint32_t next              # behind it in the queue of its price; next free one in the pool
     uint32_t previous
     uint32_t level
+    uint32_t extra             # what few orders have: NO_EXTRA for most
+    uint32_t book
+    uint32_t owner
+    uint32_t group
     uint8_t side
-    uint8_t reserved[19]
+    uint8_t time_in_force
+    uint8_t self_trade
+    uint8_t flags
 
 cdef struct OrderPool:
     Order* orders
@@ -39,10 +52,11 @@ cdef inline uint32_t order_pool_room(const OrderPool* pool) noexcept nogil:
 cdef inline int order_pool_grow(OrderPool* pool) noexcept nogil:
     """Double the pool; -1 when there is no memory."""
     cdef uint32_t capacity = 2 * pool.capacity if pool.capacity else 64
-    cdef void* grown = NULL
+    cdef void* grown
     if pool.capacity >= <uint32_t> 1 << 31:
         return -1
-    if posix_memalign(&grown, ORDER_BYTES, capacity * sizeof(Order)) != 0:
+    grown = memory_take(capacity * sizeof(Order))
+    if grown == NULL:
         return -1
     if pool.orders != NULL:
         memcpy(grown, pool.orders, pool.used * sizeof(Order))

@@ -14,17 +14,20 @@ from libc.stdint cimport INT64_MIN, int64_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
 
+from ext.memory cimport memory_take
+
 cdef enum:
     NO_LEVEL = 0
     RUN_KEYS = 64
 
 cdef struct Level:
     int64_t key                # 0 while the level is free
-    int64_t leaves_lots        # of all its orders
-    uint32_t first_order
+    int64_t leaves_lots        # of all its orders, what is visible
+    int64_t hidden_lots        # of its icebergs, what is not
+    uint32_t first_order       # next free level in the pool
     uint32_t last_order
     uint32_t orders
-    uint32_t next_free
+    uint32_t owner             # whose prices it is among
 
 cdef struct LevelPool:
     Level* levels
@@ -57,6 +60,7 @@ cdef struct SidePrices:
     uint32_t first_free_run    # its number + 1
     uint32_t hint_mask
     uint32_t* hints            # level numbers by the last bits of the key
+    uint32_t owner             # told apart from others that share the pool of levels
 
 cdef struct LevelCursor:
     uint32_t entry
@@ -77,41 +81,45 @@ cdef inline uint32_t level_pool_room(const LevelPool* pool) noexcept nogil:
 cdef inline int level_pool_grow(LevelPool* pool) noexcept nogil:
     """Double the pool; -1 when there is no memory."""
     cdef uint32_t capacity = 2 * pool.capacity if pool.capacity else 32
-    cdef void* grown = realloc(pool.levels, capacity * sizeof(Level))
+    cdef void* grown = memory_take(capacity * sizeof(Level))
     if grown == NULL:
         return -1
+    if pool.used > 0:
+        memcpy(grown, pool.levels, pool.used * sizeof(Level))
+    free(pool.levels)
     pool.levels = <Level*> grown
     pool.capacity = capacity
     if pool.used == 0:
         pool.used = 1
-        pool.levels[NO_LEVEL] = Level(0, 0, 0, 0, 0, 0)
+        pool.levels[NO_LEVEL] = Level(0, 0, 0, 0, 0, 0, 0)
     return 0
 
 
-cdef inline uint32_t level_pool_take(LevelPool* pool, int64_t key) noexcept nogil:
+cdef inline uint32_t level_pool_take(LevelPool* pool, int64_t key, uint32_t owner) noexcept nogil:
     """Hand out the number of an empty level; room was reserved."""
     cdef uint32_t level = pool.first_free
     if level != NO_LEVEL:
-        pool.first_free = pool.levels[level].next_free
+        pool.first_free = pool.levels[level].first_order
     else:
         level = pool.used
         pool.used += 1
-    pool.levels[level] = Level(key, 0, 0, 0, 0, 0)
+    pool.levels[level] = Level(key, 0, 0, 0, 0, 0, owner)
     pool.live += 1
     return level
 
 
 cdef inline void level_pool_give_back(LevelPool* pool, uint32_t level) noexcept nogil:
     pool.levels[level].key = 0
-    pool.levels[level].next_free = pool.first_free
+    pool.levels[level].first_order = pool.first_free
     pool.first_free = level
     pool.live -= 1
 
 
 # -- keys in order
 
-cdef inline int side_prices_init(SidePrices* side) noexcept nogil:
+cdef inline int side_prices_init(SidePrices* side, uint32_t owner) noexcept nogil:
     """Make an empty side of one that is all zero; -1 when there is no memory."""
+    side.owner = owner
     side.best_key = INT64_MIN
     return side_prices_size_hints(side, 64)
 
@@ -235,7 +243,7 @@ cdef inline uint32_t side_prices_find(SidePrices* side, const Level* levels, int
     cdef uint32_t* hint = &side.hints[<uint32_t> key & side.hint_mask]
     cdef const KeyRun* run
     cdef uint32_t at
-    if levels[hint[0]].key == key:
+    if levels[hint[0]].key == key and levels[hint[0]].owner == side.owner:
         return hint[0]
     if key > side.best_key:
         return NO_LEVEL
@@ -333,6 +341,16 @@ cdef inline bint side_prices_to_better(const SidePrices* side, LevelCursor* curs
     else:
         return False
     return True
+
+
+cdef inline bint side_prices_below(const SidePrices* side, int64_t key, LevelCursor* cursor) noexcept nogil:
+    """Move to the best price worse than ``key``; false when there is none. O(log prices)."""
+    cdef uint32_t entry
+    if side.levels == 0:
+        return False
+    entry = side_prices_entry_of(side, key)
+    cursor[0] = LevelCursor(entry, key_run_position(&side.pool[side.directory[entry].run], key))
+    return side_prices_to_worse(side, cursor)
 
 
 cdef inline void side_prices_free(SidePrices* side) noexcept nogil:

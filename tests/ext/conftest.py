@@ -1,22 +1,51 @@
 """Fixtures of the book tests: every behaviour is asked of both books, answers are read as text."""
 
 from collections.abc import Callable
+from enum import IntEnum
 
 import numpy as np
 import pytest
 
 from ext.book_records import (
     EVENT_DTYPE,
+    Allocation,
     BookEventFlag,
     BookEventKind,
     CancelReason,
     Phase,
     RejectReason,
+    SelfTrade,
     Side,
     pack_set_phase,
 )
 from ext.naive_order_book import NaiveOrderBook
 from ext.order_book import OrderBook
+
+TOLD = BookEventFlag.STOP | BookEventFlag.REPRICED | BookEventFlag.SAME_OWNER | BookEventFlag.INTERRUPTION
+REASONS: dict[BookEventKind, type[IntEnum]] = {
+    BookEventKind.CANCELLED: CancelReason,
+    BookEventKind.REJECTED: RejectReason,
+    BookEventKind.PHASE: Phase,
+    BookEventKind.PREVENTED: SelfTrade,
+    BookEventKind.RULES: Allocation,
+}
+TEXTS = {
+    BookEventKind.ADDED: "added {order} {side} {at} leaves {leaves}{shown}{named}",
+    BookEventKind.FILL: "fill {order} {side} from {other} {at} leaves {leaves}/{visible}{named}",
+    BookEventKind.CANCELLED: "cancelled {order} {side} {at} {reason}",
+    BookEventKind.REPLACED: "replaced {order} {side} {at} leaves {leaves}{shown}{named}{kept}",
+    BookEventKind.REJECTED: "rejected {order} {reason}",
+    BookEventKind.LEVEL: "level {side} {at} in {orders}",
+    BookEventKind.UNCROSSED: "uncrossed {at} surplus {leaves:+}",
+    BookEventKind.INDICATIVE: "indicative {at} surplus {leaves:+}",
+    BookEventKind.PHASE: "phase {reason} reference {price}{named}",
+    BookEventKind.PREVENTED: "prevented {order} {side} from {other} {at} {reason} leaves {leaves}/{visible}",
+    BookEventKind.REFILLED: "refilled {order} {side} {at} leaves {leaves}{shown}",
+    BookEventKind.TRIGGERED: "triggered {order} {side} {at} leaves {leaves}",
+    BookEventKind.MASS_CANCELLED: "mass cancelled {orders}",
+    BookEventKind.CLOCK: "clock expired {orders}",
+    BookEventKind.RULES: "rules {reason}",
+}
 
 Book = OrderBook | NaiveOrderBook
 Play = Callable[..., list[str]]
@@ -68,20 +97,20 @@ def _describe(event: np.void) -> str:
     at = f"{event['quantity_lots']}@{event['price_ticks']}"
     leaves = int(event["leaves_lots"])
     flags = BookEventFlag(int(event["flags"]))
-    texts = {
-        BookEventKind.ADDED: lambda: f"added {order} {side} {at} leaves {leaves}",
-        BookEventKind.FILL: lambda: (
-            f"fill {order} {side} from {other} {at} leaves {leaves}/{event['other_leaves_lots']}"
-        ),
-        BookEventKind.CANCELLED: lambda: f"cancelled {order} {side} {at} {CancelReason(reason).name}",
-        BookEventKind.REPLACED: lambda: (
-            f"replaced {order} {side} {at} leaves {leaves}"
-            + (" kept" if flags & BookEventFlag.PRIORITY_KEPT else "")
-        ),
-        BookEventKind.REJECTED: lambda: f"rejected {order} {RejectReason(reason).name}",
-        BookEventKind.LEVEL: lambda: f"level {side} {at} in {event['orders']}",
-        BookEventKind.UNCROSSED: lambda: f"uncrossed {at} surplus {leaves:+}",
-        BookEventKind.INDICATIVE: lambda: f"indicative {at} surplus {leaves:+}",
-        BookEventKind.PHASE: lambda: f"phase {Phase(reason).name} reference {event['price_ticks']}",
-    }
-    return texts[kind]()
+    visible = int(event["other_leaves_lots"])
+    shown = f" showing {visible}" if visible != leaves else ""
+    named = "".join(f" {flag.name.lower()}" for flag in flags & TOLD if flag.name)
+    return TEXTS[kind].format(
+        order=order,
+        other=other,
+        side=side,
+        at=at,
+        leaves=leaves,
+        visible=visible,
+        shown=shown,
+        named=named,
+        kept=" kept" if flags & BookEventFlag.PRIORITY_KEPT else "",
+        orders=event["orders"],
+        price=event["price_ticks"],
+        reason=REASONS[kind](reason).name if kind in REASONS else reason,
+    )

@@ -1,7 +1,8 @@
 """The Python and the C description of the book's records say the same."""
 
 import re
-from enum import IntEnum
+import struct
+from enum import IntEnum, IntFlag
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +16,38 @@ from ext.book_records import (
     EVENT_STRUCT,
     ORDER_DTYPE,
     ORDER_STRUCT,
+    ORDER_TAIL_DTYPE,
+    ORDER_TAIL_STRUCT,
     RECORD_BYTES,
+    RULES_TAIL_DTYPE,
+    RULES_TAIL_STRUCT,
     SNAPSHOT_STRUCT,
+    Allocation,
     BookEventFlag,
     BookEventKind,
     BookOp,
     CancelReason,
+    CommandFlag,
+    OrderType,
     Phase,
     RejectReason,
+    RuleFlag,
+    SelfTrade,
     Side,
     TimeInForce,
 )
 
 PXD = Path(records.__file__).with_suffix(".pxd").read_text()
-PREFIXES: dict[str, type[IntEnum] | type[BookEventFlag]] = {
+PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "OP": BookOp,
     "SIDE": Side,
+    "TYPE": OrderType,
     "TIF": TimeInForce,
+    "SELF_TRADE": SelfTrade,
+    "COMMAND": CommandFlag,
     "PHASE": Phase,
+    "ALLOCATION": Allocation,
+    "RULE": RuleFlag,
     "KIND": BookEventKind,
     "REJECT": RejectReason,
     "CANCEL": CancelReason,
@@ -50,7 +65,13 @@ def test_numbers_are_the_same_in_python_and_in_c(prefix: str) -> None:
 
 @pytest.mark.parametrize(
     ("struct_name", "dtype"),
-    [("BookCommand", COMMAND_DTYPE), ("BookEvent", EVENT_DTYPE), ("RestingOrderRecord", ORDER_DTYPE)],
+    [
+        ("BookCommand", COMMAND_DTYPE),
+        ("OrderTail", ORDER_TAIL_DTYPE),
+        ("RulesTail", RULES_TAIL_DTYPE),
+        ("BookEvent", EVENT_DTYPE),
+        ("RestingOrderRecord", ORDER_DTYPE),
+    ],
 )
 def test_fields_are_the_same_in_python_and_in_c(struct_name: str, dtype: np.dtype[np.void]) -> None:
     body = re.search(rf"cdef struct {struct_name}:\n((?:    .+\n)+)", PXD)
@@ -62,16 +83,26 @@ def test_fields_are_the_same_in_python_and_in_c(struct_name: str, dtype: np.dtyp
     assert in_c == [(name, dtype[name]) for name in dtype.names or ()]
 
 
-@pytest.mark.parametrize("dtype", [COMMAND_DTYPE, EVENT_DTYPE, ORDER_DTYPE])
-def test_records_are_64_bytes_with_every_field_where_c_aligns_it(dtype: np.dtype[np.void]) -> None:
-    assert dtype.itemsize == RECORD_BYTES
+UNITS = [
+    (COMMAND_DTYPE, COMMAND_STRUCT, 1),
+    (ORDER_TAIL_DTYPE, ORDER_TAIL_STRUCT, 1),
+    (RULES_TAIL_DTYPE, RULES_TAIL_STRUCT, 1),
+    (EVENT_DTYPE, EVENT_STRUCT, 1),
+    (ORDER_DTYPE, ORDER_STRUCT, 2),
+]
+
+
+@pytest.mark.parametrize(("dtype", "packed", "units"), UNITS)
+def test_records_are_whole_units_with_every_field_where_c_aligns_it(
+    dtype: np.dtype[np.void], packed: struct.Struct, units: int
+) -> None:
+    assert dtype.itemsize == packed.size == units * RECORD_BYTES
     assert dtype.fields is not None
     assert all(field[1] % field[0].base.itemsize == 0 for field in dtype.fields.values())
 
 
-@pytest.mark.parametrize("packed", [COMMAND_STRUCT, EVENT_STRUCT, ORDER_STRUCT, SNAPSHOT_STRUCT])
-def test_struct_formats_are_64_bytes(packed: object) -> None:
-    assert packed.size == RECORD_BYTES  # type: ignore[attr-defined]
+def test_the_head_of_a_snapshot_is_whole_units() -> None:
+    assert SNAPSHOT_STRUCT.size == 3 * RECORD_BYTES
 
 
 def test_packed_commands_read_back_by_name() -> None:

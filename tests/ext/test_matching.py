@@ -11,6 +11,7 @@ from ext.book_records import (
     PRICE_TICKS_MAX,
     QUANTITY_LOTS_MAX,
     BookOp,
+    OrderType,
     Phase,
     Side,
     TimeInForce,
@@ -269,9 +270,9 @@ def test_a_crossed_book_does_not_open_without_an_uncross(make_book: type[Book], 
 # -- refusals
 
 
-def command(**fields: int | tuple[int, int, int]) -> bytes:
+def command(**fields: int) -> bytes:
     """Return an ADD of 5 lots at 100, order 9, but for ``fields``."""
-    record = dict.fromkeys(COMMAND_DTYPE.names or (), 0) | {"reserved": (0, 0, 0)}
+    record = dict.fromkeys(COMMAND_DTYPE.names or (), 0) | {"order_type": OrderType.LIMIT}
     record |= {"op": BookOp.ADD, "side": Side.BUY, "time_in_force": TimeInForce.GTC, "order_id": 9}
     record |= {"price_ticks": 100, "quantity_lots": 5} | fields
     return np.array([tuple(record[name] for name in COMMAND_DTYPE.names or ())], COMMAND_DTYPE).tobytes()
@@ -279,15 +280,25 @@ def command(**fields: int | tuple[int, int, int]) -> bytes:
 
 REFUSED = [
     (command(op=0), "UNKNOWN_OP"),
-    (command(op=6), "UNKNOWN_OP"),
+    (command(op=9), "UNKNOWN_OP"),
     (command(op=255), "UNKNOWN_OP"),
-    (command(flags=1), "RESERVED_NOT_ZERO"),
-    (command(reserved=(1, 0, 0)), "RESERVED_NOT_ZERO"),
-    (command(reserved=(0, 0, 2**63)), "RESERVED_NOT_ZERO"),
+    (command(flags=8), "RESERVED_NOT_ZERO"),
+    (command(flags=2**15), "RESERVED_NOT_ZERO"),
+    (command(op=BookOp.CANCEL, flags=2), "RESERVED_NOT_ZERO"),
+    (command(reserved=1), "RESERVED_NOT_ZERO"),
+    (command(flags=1), "MISSING_TAIL"),
+    (command(flags=1) + bytes(56) + b"\x01" + bytes(7), "RESERVED_NOT_ZERO"),
+    (command(book=1), "UNKNOWN_BOOK"),
+    (command(book=2**32 - 1), "UNKNOWN_BOOK"),
+    (command(order_type=0), "UNKNOWN_ORDER_TYPE"),
+    (command(order_type=5), "UNKNOWN_ORDER_TYPE"),
+    (command(self_trade=5), "UNKNOWN_SELF_TRADE"),
     (command(side=0), "UNKNOWN_SIDE"),
     (command(side=3), "UNKNOWN_SIDE"),
-    (command(time_in_force=0), "UNKNOWN_TIME_IN_FORCE"),
-    (command(time_in_force=4), "UNKNOWN_TIME_IN_FORCE"),
+    (command(time_in_force=2), "UNKNOWN_TIME_IN_FORCE"),
+    (command(time_in_force=5), "UNKNOWN_TIME_IN_FORCE"),
+    (command(time_in_force=7), "UNKNOWN_TIME_IN_FORCE"),
+    (command(time_in_force=TimeInForce.DAY), "BAD_EXPIRY"),
     (command(order_id=0), "BAD_ORDER_ID"),
     (command(order_id=ORDER_ID_MAX + 1), "BAD_ORDER_ID"),
     (command(order_id=2**64 - 1), "BAD_ORDER_ID"),
@@ -306,7 +317,7 @@ REFUSED = [
     (command(op=BookOp.REPLACE, order_id=1, price_ticks=0), "BAD_PRICE"),
     (command(op=BookOp.REPLACE, order_id=1, quantity_lots=0), "BAD_QUANTITY"),
     (command(op=BookOp.REPLACE, order_id=1, quantity_lots=QUANTITY_LOTS_MAX), "QUANTITY_OVERFLOW"),
-    (command(op=BookOp.SET_PHASE, phase=4), "UNKNOWN_PHASE"),
+    (command(op=BookOp.SET_PHASE, phase=7), "UNKNOWN_PHASE"),
     (command(op=BookOp.SET_PHASE, phase=1, reference_price_ticks=-1), "BAD_PRICE"),
     (command(op=BookOp.SET_PHASE, phase=1, reference_price_ticks=PRICE_TICKS_MAX + 1), "BAD_PRICE"),
     (command(op=BookOp.UNCROSS), "WRONG_PHASE"),

@@ -17,9 +17,13 @@ from ext.book_records import (
     EVENT_DTYPE,
     ORDER_DTYPE,
     ORDER_STRUCT,
-    RECORD_BYTES,
+    RULES_TAIL_DTYPE,
+    SNAPSHOT_MAGIC,
+    SNAPSHOT_STRUCT,
     BookEventFlag,
     BookEventKind,
+    CommandFlag,
+    OrderType,
     Phase,
     Side,
     TimeInForce,
@@ -27,6 +31,7 @@ from ext.book_records import (
     pack_cancel,
     pack_replace,
     pack_set_phase,
+    pack_set_rules,
     pack_uncross,
 )
 from ext.naive_order_book import NaiveOrderBook
@@ -35,7 +40,7 @@ from ext.order_book import OrderBook
 Book = OrderBook | NaiveOrderBook
 DATA = Path(__file__).parent.parent / "data"
 TICK = 25
-STATE_AFTER_TAPE = "02ebc858a0d4e00bbe702c99ffff4ca1114f97b980f7e7e35c5a01e6ca4d8211"
+STATE_AFTER_TAPE = "9960668a8d1f0101a3b89662101a50bcde8833455c196c84779e750edb13013f"
 
 
 def some_orders() -> bytes:
@@ -180,7 +185,8 @@ def test_the_digest_is_of_the_snapshot(book: Book) -> None:
 
 def test_books_that_reach_the_same_state_by_other_ways_have_equal_digests(make_book: type[Book]) -> None:
     straight, winding = make_book(), make_book()
-    straight.apply(pack_set_phase(Phase.CONTINUOUS) + pack_add(1, Side.BUY, 100, 5))
+    last = pack_add(8, Side.SELL, 101, 1) + pack_add(9, Side.BUY, 101, 1)
+    straight.apply(pack_set_phase(Phase.CONTINUOUS) + pack_add(1, Side.BUY, 100, 5) + last)
     winding.apply(pack_set_phase(Phase.CONTINUOUS) + some_orders() + b"".join(map(pack_cancel, range(2, 7))))
     assert straight.digest() == winding.digest()
 
@@ -202,41 +208,147 @@ def test_a_call_goes_on_after_a_restore_with_its_indicative_price(make_book: typ
     assert restored.apply(pack_uncross()) == book.apply(pack_uncross())
 
 
+HEAD_DTYPE = np.dtype(
+    [
+        ("magic", "S8"),
+        *((name, "<i8") for name in ("phase", "reference", "buys", "sells", "buy_stops", "sell_stops")),
+        *((name, "<i8") for name in ("last", "high", "low", "now", "call_end", "random")),
+        ("rules", RULES_TAIL_DTYPE),
+        ("reserved", "<u8", (3,)),
+    ]
+)
+RESTING = {"order_id": 1, "price_ticks": 100, "leaves_lots": 5, "side": 1, "order_type": OrderType.LIMIT}
+RESTING |= {"time_in_force": TimeInForce.GTC, "visible_lots": 5}
+WAITING = RESTING | {"order_type": OrderType.STOP, "stop_price_ticks": 90, "visible_lots": 0}
+GOOD_RECORDS = [
+    RESTING,
+    RESTING | {"peak_lots": 3, "visible_lots": 2},
+    RESTING | {"time_in_force": TimeInForce.GTD, "expiry_ns": 9, "self_trade": 4, "owner": 7, "group": 8},
+    RESTING | {"flags": CommandFlag.POST_ONLY | CommandFlag.REPRICE},
+    WAITING,
+    WAITING | {"order_type": OrderType.STOP_LIMIT, "peak_lots": 3},
+]
+BAD_FIELDS: list[dict[str, int]] = [
+    {"order_id": 0},
+    {"order_id": 2**63},
+    {"price_ticks": 0},
+    {"price_ticks": 2**62 + 1},
+    {"leaves_lots": 0},
+    {"cum_lots": -1},
+    {"leaves_lots": 2**63 - 1, "visible_lots": 2**63 - 1, "cum_lots": 1},
+    {"side": 3},
+    {"side": 0},
+    {"order_type": OrderType.MARKET},
+    {"order_type": 5},
+    {"order_type": OrderType.STOP},
+    {"stop_price_ticks": 90},
+    {"time_in_force": TimeInForce.IOC},
+    {"time_in_force": TimeInForce.GTD},
+    {"expiry_ns": 9},
+    {"self_trade": 5},
+    {"flags": CommandFlag.TAIL},
+    {"flags": CommandFlag.REPRICE},
+    {"visible_lots": 4},
+    {"visible_lots": 6},
+    {"peak_lots": 4},
+    {"peak_lots": -1},
+    {"peak_lots": 3, "visible_lots": 0},
+    {"reserved": 1},
+    WAITING | {"stop_price_ticks": 0},
+    WAITING | {"visible_lots": 1},
+    WAITING | {"peak_lots": 1},
+    WAITING | {"flags": CommandFlag.POST_ONLY},
+]
+BAD_HEADS: list[dict[str, int]] = [
+    {"phase": 7},
+    {"phase": -1},
+    {"reference": -1},
+    {"reference": 2**62 + 1},
+    {"last": -1},
+    {"high": 5},
+    {"low": 5},
+    {"high": 4, "low": 5},
+    {"now": -1},
+    {"now": 2**62},
+    {"call_end": -1},
+    {"now": 5, "call_end": 5},
+    {"buys": 2},
+    {"buys": 0, "sells": 1},
+    {"buys": -1},
+    {"buys": 2**63 - 1, "sells": 2**63 - 1, "buy_stops": 3},
+    {"reserved": 1},
+]
+
+
+def head(phase: int, **fields: int) -> bytes:
+    """Return the head of a snapshot, all zero but for the fields."""
+    made = np.zeros(1, HEAD_DTYPE)
+    made["magic"], made["phase"] = SNAPSHOT_MAGIC, phase
+    for name, value in fields.items():
+        made[name] = value
+    raw: bytes = made.tobytes()
+    return raw
+
+
+def one_order(record: dict[str, int], **fields: int) -> bytes:
+    """Return the snapshot of a book in its call with one order."""
+    made = np.zeros(1, ORDER_DTYPE)
+    for name, value in record.items():
+        made[name] = value
+    side = "buys" if record["side"] == Side.BUY else "sells"
+    count = "buy_stops" if record["order_type"] == OrderType.STOP else side
+    if record["order_type"] == OrderType.STOP_LIMIT:
+        count = "buy_stops"
+    raw: bytes = made.tobytes()
+    return head(**({"phase": Phase.CALL, count: 1} | fields)) + raw
+
+
+@pytest.mark.parametrize("record", GOOD_RECORDS)
+def test_a_snapshot_of_any_order_that_may_rest_is_taken(
+    make_book: type[Book], record: dict[str, int]
+) -> None:
+    book = make_book()
+    book.restore(one_order(record))
+    book._check()
+    assert book.snapshot() == one_order(record)
+    assert book.leaves(1) == 5
+
+
 def bad_snapshots() -> Iterator[tuple[str, bytes]]:
     book = NaiveOrderBook()
     book.apply(pack_set_phase(Phase.CONTINUOUS) + some_orders())
     good = book.snapshot()
-    head, orders = good[:RECORD_BYTES], good[RECORD_BYTES:]
-
-    def order(order_id: int, price: int, leaves: int, cum: int, side: int, rest: bytes = bytes(31)) -> bytes:
-        """Return the one-order snapshot of a book in its call."""
-        counts = [int(side == Side.BUY), int(side != Side.BUY)]
-        numbers = [Phase.CALL, 0, *counts, 0, 0, 0]
-        start = head[:8] + b"".join(number.to_bytes(8, "little") for number in numbers)
-        return start + ORDER_STRUCT.pack(order_id, price, leaves, cum, side, rest)
-
+    size = SNAPSHOT_STRUCT.size
+    start, orders = good[:size], good[size:]
+    wide = ORDER_STRUCT.size
     yield "empty", b""
     yield "cut short", good[:-1]
-    yield "an order missing", good[:-RECORD_BYTES]
-    yield "an order too many", good + good[-RECORD_BYTES:]
+    yield "an order missing", good[:-wide]
+    yield "an order too many", good + good[-wide:]
     yield "wrong magic", b"X" + good[1:]
-    yield "unknown phase", good[:8] + b"\x04" + good[9:]
-    yield "reserved bytes of the head", good[:63] + b"\x01" + orders
-    yield "priority upset", head + orders[64:128] + orders[:64] + orders[128:]
-    yield "order id 0", order(0, 100, 5, 0, 1)
-    yield "order id too large", order(2**63, 100, 5, 0, 1)
-    yield "price 0", order(1, 0, 5, 0, 1)
-    yield "price too large", order(1, 2**62 + 1, 5, 0, 1)
-    yield "no leaves", order(1, 100, 0, 5, 1)
-    yield "negative cumulative quantity", order(1, 100, 5, -1, 1)
-    yield "quantity too large", order(1, 100, 2**63 - 1, 1, 1)
-    full, one = order(1, 100, 2**63 - 1, 0, 1), order(2, 100, 1, 0, 1)
-    yield "a side with too many lots", full[:24] + (2).to_bytes(8, "little") + full[32:] + one[64:]
-    yield "unknown side", order(1, 100, 5, 0, 3)
-    yield "reserved bytes of an order", order(1, 100, 5, 0, 1, bytes(30) + b"\x01")
+    yield "the first version's magic", b"ABSTBK01" + good[8:]
+    yield "priority upset", start + orders[wide : 2 * wide] + orders[:wide] + orders[2 * wide :]
+    for fields in BAD_FIELDS:
+        yield f"order with {fields}", one_order(RESTING | fields)
+    for fields in BAD_HEADS:
+        yield f"head with {fields}", one_order(RESTING, **fields)
+    yield (
+        "rules out of range",
+        head(Phase.CLOSED)[:104] + pack_set_rules(static_collar_ticks=-1)[64:] + bytes(24),
+    )
+    full = one_order(RESTING | {"leaves_lots": 2**63 - 1, "visible_lots": 2**63 - 1}, buys=2)
+    yield "a side with too many lots", full + one_order(RESTING | {"order_id": 2})[size:]
+    yield "the same order twice", one_order(RESTING, buys=2) + one_order(RESTING)[size:]
+    yield (
+        "an order that had expired",
+        one_order(RESTING | {"time_in_force": TimeInForce.GTD, "expiry_ns": 9}, now=9),
+    )
+    yield "a stop order that was reached", one_order(WAITING, phase=Phase.CONTINUOUS, last=95)
+    yield "a call's end outside a call", head(Phase.CONTINUOUS, call_end=9)
     crossed = NaiveOrderBook()
     crossed.apply(pack_set_phase(Phase.CALL) + some_orders())
-    yield "crossed in continuous trading", crossed.snapshot()[:8] + b"\x02" + crossed.snapshot()[9:]
+    for phase in (Phase.CONTINUOUS, Phase.POST_ONLY):
+        yield f"crossed in {phase.name}", crossed.snapshot()[:8] + bytes([phase]) + crossed.snapshot()[9:]
 
 
 @pytest.mark.parametrize("snapshot", [pytest.param(bad, id=name) for name, bad in bad_snapshots()])

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from ext.book_records import Phase, Side, pack_add, pack_cancel, pack_set_phase
+from ext.book_records import ORDER_DTYPE, Phase, Side, pack_add, pack_cancel, pack_set_phase
 from ext.order_book import OrderBook
 
 INVERSE = pow(0x9E3779B97F4A7C15, -1, 2**64)
@@ -77,4 +77,4 @@ def test_the_index_forgets_what_has_gone() -> None:
         book.apply(pack_add(order_id, Side.BUY, 100, 1) + pack_cancel(order_id))
     book._check()
     assert book.leaves(1) == 1
-    assert len(book.orders()) == 64
+    assert len(book.orders()) == ORDER_DTYPE.itemsize
