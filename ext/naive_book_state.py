@@ -208,9 +208,7 @@ class BookState:
 
     def emit_phase(self, flags: int = 0) -> None:
         """Say which phase it is."""
-        self.emit(
-            BookEventKind.PHASE, reason=self.phase, price_ticks=self.reference_price_ticks, flags=flags
-        )
+        self.emit(BookEventKind.PHASE, reason=self.phase, price_ticks=self.reference_price_ticks, flags=flags)
 
     def flush(self) -> None:
         """End a step: say how the prices stand that it changed."""

@@ -152,6 +152,4 @@ class NaiveOrderBook:
         before, state.indicative = state.indicative, state.indicative_now()
         if state.phase is Phase.CALL and state.indicative != before:
             price, volume, surplus = state.indicative
-            state.emit(
-                BookEventKind.INDICATIVE, price_ticks=price, quantity_lots=volume, leaves_lots=surplus
-            )
+            state.emit(BookEventKind.INDICATIVE, price_ticks=price, quantity_lots=volume, leaves_lots=surplus)

@@ -38,7 +38,5 @@ def test_a_c_program_drives_a_book(tmp_path: Path) -> None:
     command = ["cc", *warnings, *include, HERE / "drive_books.c", "-o", program]
     subprocess.run([*command, *linked], check=True, capture_output=True, text=True, timeout=60)
     environment = os.environ | {"PYTHONPATH": str(EXT.parent)}
-    done = subprocess.run(
-        [program], capture_output=True, text=True, timeout=60, check=False, env=environment
-    )
+    done = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert (done.stdout, done.stderr, done.returncode) == (EXPECTED, "", 0)
